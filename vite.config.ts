@@ -1,0 +1,41 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { builtinModules } from 'node:module';
+import { defineConfig } from 'vite';
+
+const target = 'es2022';
+
+/** The page by default; `--mode lib` builds the library, `--mode cli` the command line. All load .wgsl the same way. */
+export default defineConfig(({ mode }) => {
+  if (mode === 'cli') {
+    return {
+      build: {
+        ssr: true,
+        target: 'node20',
+        outDir: 'dist/cli',
+        emptyOutDir: true,
+        minify: false,
+        rolldownOptions: { input: { main: 'cli/main.ts' }, external: ['webgpu', ...builtinModules, /^node:/] },
+      },
+    };
+  }
+  if (mode === 'lib') {
+    return {
+      build: {
+        target,
+        outDir: 'dist/lib',
+        emptyOutDir: true,
+        minify: false,
+        lib: { entry: 'src/index.ts', formats: ['es' as const], fileName: 'terrarium' },
+        rolldownOptions: { external: ['zod'] },
+      },
+    };
+  }
+  return {
+    root: 'demo',
+    base: './', // works from any sub-path
+    plugins: [svelte()],
+    build: { target, outDir: '../dist/site', emptyOutDir: true },
+    worker: { format: 'es' as const },
+    server: { fs: { allow: ['..'] } },
+  };
+});
