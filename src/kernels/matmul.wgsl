@@ -1,0 +1,155 @@
+// Matrix product C = op(A) op(B), f32, every layout that a linear layer and its backward need:
+//   NT  C[m,n] = sum_k A[m,k] B[n,k]    y = x W^T          (forward; W as Hugging Face stores it)
+//   NN  C[m,n] = sum_k A[m,k] B[k,n]    dx = dy W
+//   TN  C[m,n] += sum_k A[k,m] B[k,n]   dW += dy^T x       (k runs over tokens)
+// Epilogues of NT: + bias[n], + residual[m,n].
+//
+// One thread owns a 4x4 tile of C in registers, an 8x8 workgroup a 32x32 tile: per step of four k it reads 8 vec4 and
+// does 64 multiply-adds. Rows and columns past the edge re-read the last one and are not written.
+//
+// Every element is summed over k in ascending order, one fma each, in one accumulator: its bits do not depend on the
+// number of rows, on the tile it falls into, or on VEC. That is what makes a row's logits the same alone and in a batch.
+//
+// VEC: the contiguous dimension of A and of B is a multiple of 4; otherwise elements are read one by one.
+// Limits: m and n up to 32 x 65535.
+
+struct Params {
+  m: u32, // rows of C, at most; NT computes min(m, live[0])
+  n: u32,
+  k: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+#if VEC
+@group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+#else
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+#endif
+@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+#if NT
+@group(0) @binding(4) var<storage, read> live: array<u32>; // number of rows that count, set by host or GPU
+#endif
+#if BIAS
+@group(0) @binding(5) var<storage, read> bias: array<f32>; // [n]
+#endif
+#if RESIDUAL
+@group(0) @binding(6) var<storage, read> residual: array<f32>; // [m, n]
+#endif
+
+// Four neighbours in row `row` of A, whose rows have `width` elements, starting at column `column`.
+fn load_a(row: u32, column: u32, width: u32) -> vec4f {
+#if VEC
+  return a[(row * width + column) / 4u];
+#else
+  let at = row * width + column;
+  var v = vec4f(a[at], 0, 0, 0);
+  if (column + 1u < width) { v.y = a[at + 1u]; }
+  if (column + 2u < width) { v.z = a[at + 2u]; }
+  if (column + 3u < width) { v.w = a[at + 3u]; }
+  return v;
+#endif
+}
+
+fn load_b(row: u32, column: u32, width: u32) -> vec4f {
+#if VEC
+  return b[(row * width + column) / 4u];
+#else
+  let at = row * width + column;
+  var v = vec4f(b[at], 0, 0, 0);
+  if (column + 1u < width) { v.y = b[at + 1u]; }
+  if (column + 2u < width) { v.z = b[at + 2u]; }
+  if (column + 3u < width) { v.w = b[at + 3u]; }
+  return v;
+#endif
+}
+
+fn store(row: u32, column: u32, rows: u32, sum: vec4f) {
+  if (row >= rows) { return; }
+  for (var j = 0u; j < 4u; j++) {
+    let n = column + j;
+    if (n < params.n) {
+      let at = row * params.n + n;
+      var value = sum[j];
+#if BIAS
+      value += bias[n];
+#endif
+#if RESIDUAL
+      value += residual[at];
+#endif
+#if TN
+      value += c[at];
+#endif
+      c[at] = value;
+    }
+  }
+}
+
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  var rows = params.m;
+#if NT
+  rows = min(rows, live[0]);
+#endif
+  let m = id.y * 4u;
+  let n = id.x * 4u;
+  if (m >= rows || n >= params.n) { return; }
+  var sum0 = vec4f();
+  var sum1 = vec4f();
+  var sum2 = vec4f();
+  var sum3 = vec4f();
+
+#if TN
+  for (var k = 0u; k < params.k; k++) {
+    let x = load_a(k, m, params.m);
+    let y = load_b(k, n, params.n);
+    sum0 = fma(vec4f(x.x), y, sum0);
+    sum1 = fma(vec4f(x.y), y, sum1);
+    sum2 = fma(vec4f(x.z), y, sum2);
+    sum3 = fma(vec4f(x.w), y, sum3);
+  }
+#else
+  let m1 = min(m + 1u, rows - 1u);
+  let m2 = min(m + 2u, rows - 1u);
+  let m3 = min(m + 3u, rows - 1u);
+#if NT
+  let n1 = min(n + 1u, params.n - 1u);
+  let n2 = min(n + 2u, params.n - 1u);
+  let n3 = min(n + 3u, params.n - 1u);
+#endif
+  for (var k = 0u; k < params.k; k += 4u) {
+    let x0 = load_a(m, k, params.k);
+    let x1 = load_a(m1, k, params.k);
+    let x2 = load_a(m2, k, params.k);
+    let x3 = load_a(m3, k, params.k);
+#if NT
+    let w0 = load_b(n, k, params.k);
+    let w1 = load_b(n1, k, params.k);
+    let w2 = load_b(n2, k, params.k);
+    let w3 = load_b(n3, k, params.k);
+    let y0 = vec4f(w0.x, w1.x, w2.x, w3.x);
+    let y1 = vec4f(w0.y, w1.y, w2.y, w3.y);
+    let y2 = vec4f(w0.z, w1.z, w2.z, w3.z);
+    let y3 = vec4f(w0.w, w1.w, w2.w, w3.w);
+#else
+    // Where k is not a multiple of 4, the rows past it are zero as the columns of A are: 0 x NaN must not arise.
+    let y0 = load_b(k, n, params.n);
+    var y1 = vec4f();
+    var y2 = vec4f();
+    var y3 = vec4f();
+    if (k + 1u < params.k) { y1 = load_b(k + 1u, n, params.n); }
+    if (k + 2u < params.k) { y2 = load_b(k + 2u, n, params.n); }
+    if (k + 3u < params.k) { y3 = load_b(k + 3u, n, params.n); }
+#endif
+    sum0 = fma(vec4f(x0.w), y3, fma(vec4f(x0.z), y2, fma(vec4f(x0.y), y1, fma(vec4f(x0.x), y0, sum0))));
+    sum1 = fma(vec4f(x1.w), y3, fma(vec4f(x1.z), y2, fma(vec4f(x1.y), y1, fma(vec4f(x1.x), y0, sum1))));
+    sum2 = fma(vec4f(x2.w), y3, fma(vec4f(x2.z), y2, fma(vec4f(x2.y), y1, fma(vec4f(x2.x), y0, sum2))));
+    sum3 = fma(vec4f(x3.w), y3, fma(vec4f(x3.z), y2, fma(vec4f(x3.y), y1, fma(vec4f(x3.x), y0, sum3))));
+  }
+#endif
+  store(m, n, rows, sum0);
+  store(m + 1u, n, rows, sum1);
+  store(m + 2u, n, rows, sum2);
+  store(m + 3u, n, rows, sum3);
+}
