@@ -1,0 +1,47 @@
+/** @file Our own model behind the interface that environments talk to. Calls in flight are batched on the GPU. */
+import type { ChatModel, Completion, CompletionRequest } from '../envs';
+import type { CharChat } from './chat';
+import type { Generator } from './generator';
+
+export class NativeModel implements ChatModel {
+  constructor(
+    readonly name: string,
+    readonly chat: CharChat,
+    readonly generator: Generator,
+  ) {}
+
+  /**
+   * Renders the conversation (or only what is new in it), samples a reply, and returns it with its exact tokens.
+   * Without `maxTokens` a reply may fill the context.
+   * @throws ContextLengthError, TokenizerError, DeviceLostError
+   */
+  async complete(
+    { messages, sampling, key, previous }: CompletionRequest,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<Completion> {
+    const { chat, generator } = this;
+    const promptIds = previous
+      ? [
+          ...previous.tokens.promptIds,
+          ...previous.tokens.completionIds,
+          ...chat.renderContinuation(messages.slice(previous.messages), previous.ended),
+        ]
+      : chat.render(messages);
+    const { temperature = 1, topK = 0, topP = 1, minP = 0 } = sampling;
+    const room = generator.weights.config.maxPositions - promptIds.length;
+    const maxTokens = sampling.maxTokens ?? Math.max(1, room); // no room at all: the generator says so
+    const { ids, logprobs, finishReason, cacheId } = await generator.generate({
+      promptIds,
+      sampling: { temperature, topK, topP, minP, maxTokens, stopTokens: chat.stopTokens },
+      key,
+      continues: previous?.tokens.cacheId,
+      signal,
+    });
+    return {
+      message: chat.parse(ids),
+      finishReason,
+      usage: { promptTokens: promptIds.length, completionTokens: ids.length },
+      tokens: { promptIds, completionIds: ids, logprobs, cacheId },
+    };
+  }
+}

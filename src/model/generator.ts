@@ -1,0 +1,495 @@
+/**
+ * @file Batched generation: many sequences of different lengths in flight, sampled and stopped on the GPU, several
+ * tokens per submission.
+ *
+ * - A free slot is filled from the queue as soon as there is one (continuous batching).
+ * - Requests with the same prompt are admitted together: the prompt is computed once, its full pages are shared, the last
+ *   part-filled page is copied.
+ * - A finished sequence's keys and values stay until memory is short, so that the next turn of the same conversation
+ *   computes its new tokens only.
+ * - Finished sequences cost nothing from the next step on: the GPU packs the running ones (advance.wgsl).
+ */
+import {
+  ENTRY_WORDS,
+  MAX_STOP_TOKENS,
+  NO_TOKEN,
+  PAGE,
+  RESULT_WORDS,
+  SETTINGS_WORDS,
+  Submission,
+  packSettings,
+} from '../kernels';
+import type { Tensor } from '../kernels';
+import type { RandomKey } from '../random';
+import { ContextLengthError } from './errors';
+import { GenerationProgram, GenerationState, pageSize } from './generation_program';
+import type { GenerationCapacity } from './generation_program';
+import { PagePool } from './pages';
+import type { Weights } from './weights';
+
+/** How to sample; every field is used exactly as given. */
+export interface TokenSampling {
+  /** 0 = greedy. */
+  temperature: number;
+  /** 0 = off. */
+  topK: number;
+  /** 1 = off. */
+  topP: number;
+  /** 0 = off. */
+  minP: number;
+  maxTokens: number;
+  /** At most four. */
+  stopTokens: readonly number[];
+}
+
+export interface GenerationRequest {
+  /** Every token of the sequence so far. */
+  promptIds: readonly number[];
+  sampling: TokenSampling;
+  /** Random numbers are a function of this key and of a token's position. */
+  key: RandomKey;
+  /** `cacheId` of the sequence that `promptIds` continues, if any: what it holds is not computed again. */
+  continues?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface GeneratedTokens {
+  ids: number[];
+  /** Under softmax(logits / temperature), before top-k, top-p and min-p; at temperature 1 when greedy. */
+  logprobs: number[];
+  finishReason: 'stop' | 'length';
+  /** Names this sequence in a later request's `continues`. */
+  cacheId: number;
+}
+
+export interface GeneratorStats {
+  /** Prompt tokens computed; a group's prompt counts once, a cached prefix not at all. */
+  prefillTokens: number;
+  /** Tokens sampled and returned. */
+  sampledTokens: number;
+  /** Rows that decode steps computed, counted on the GPU. */
+  decodeRowSteps: number;
+  /** Conversations whose cached prefix was used. */
+  prefixHits: number;
+}
+
+/** The model produced NaN or infinite logits: nothing can be sampled from them. */
+export class NonFiniteLogitsError extends Error {
+  override name = 'NonFiniteLogitsError';
+}
+
+interface Sequence {
+  request: GenerationRequest;
+  slot: number;
+  pages: number[];
+  ids: number[];
+  logprobs: number[];
+  running: boolean;
+  resolve: (tokens: GeneratedTokens) => void;
+  reject: (error: unknown) => void;
+}
+
+/** A finished sequence whose cache is kept. */
+interface Kept {
+  /** Tokens whose keys and values are cached. */
+  ids: number[];
+  pages: number[];
+}
+
+/** Sequences with the same prompt, admitted together. */
+type Gang = Sequence[];
+
+const DEFAULT_STEPS = 8;
+const DEFAULT_SLOTS = 256;
+const DEFAULT_PREFILL_ROWS = 1024;
+/** Bytes of key-value cache unless told otherwise. */
+const DEFAULT_CACHE_BYTES = 256 * 2 ** 20;
+
+export interface GeneratorOptions extends Partial<Omit<GenerationCapacity, 'pages'>> {
+  cacheBytes?: number;
+}
+
+export class Generator {
+  readonly stats: GeneratorStats = { prefillTokens: 0, sampledTokens: 0, decodeRowSteps: 0, prefixHits: 0 };
+
+  readonly #pool: PagePool;
+  readonly #freeSlots: number[];
+  readonly #running = new Map<number, Sequence>();
+  readonly #kept = new Map<number, Kept>();
+  #queue: Sequence[] = [];
+  #nextCacheId = 1;
+  #loop: Promise<void> | undefined;
+
+  private constructor(
+    readonly weights: Weights,
+    private readonly state: GenerationState,
+    private readonly prefill: GenerationProgram,
+    private readonly decode: GenerationProgram,
+  ) {
+    this.#pool = new PagePool(state.capacity.pages);
+    this.#freeSlots = Array.from({ length: state.capacity.slots }, (_, i) => i);
+  }
+
+  /**
+   * Reserves the cache and records the programs.
+   * @throws GpuLimitError, GpuMemoryError
+   */
+  static async create(weights: Weights, options: GeneratorOptions = {}): Promise<Generator> {
+    const { gpu, config } = weights;
+    const slots = options.slots ?? DEFAULT_SLOTS;
+    const pageBytes = 4 * pageSize(config) * config.layers;
+    const wanted = slots * Math.ceil(config.maxPositions / PAGE);
+    const pages = Math.min(wanted, Math.floor((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / pageBytes));
+    const capacity = {
+      slots,
+      pages,
+      prefillRows: options.prefillRows ?? DEFAULT_PREFILL_ROWS,
+      steps: options.steps ?? DEFAULT_STEPS,
+    };
+    const state = await GenerationState.create(gpu, config, capacity);
+    const [prefill, decode] = await Promise.all([
+      GenerationProgram.create(weights, state, 'prefill'),
+      GenerationProgram.create(weights, state, 'decode'),
+    ]);
+    return new Generator(weights, state, prefill, decode);
+  }
+
+  /**
+   * Queues a sequence.
+   * @throws ContextLengthError (as a rejection) when prompt and maxTokens exceed the context or the cache
+   */
+  generate(request: GenerationRequest): Promise<GeneratedTokens> {
+    return new Promise((resolve, reject) => {
+      this.#check(request);
+      const { signal } = request;
+      signal?.throwIfAborted();
+      const sequence = { request, slot: -1, pages: [], ids: [], logprobs: [], running: false, resolve, reject };
+      this.#queue.push(sequence);
+      this.#loop ??= this.#run();
+    });
+  }
+
+  /** Forgets every kept prefix. To be called whenever the weights change: cached keys and values are of the old ones. */
+  invalidate(): void {
+    if (this.#running.size > 0 || this.#queue.length > 0)
+      throw new Error('weights changed while sequences were running');
+    for (const { pages } of this.#kept.values()) this.#pool.release(pages);
+    this.#kept.clear();
+  }
+
+  /** Logits of the last prefill, [rows with logits, vocabulary]: for tests and for looking inside. */
+  get logits(): Tensor {
+    return this.prefill.logits;
+  }
+
+  destroy(): void {
+    this.prefill.program.destroy();
+    this.decode.program.destroy();
+    this.state.destroy();
+  }
+
+  #check({ promptIds, sampling }: GenerationRequest): void {
+    const { config } = this.weights;
+    const total = promptIds.length + sampling.maxTokens;
+    if (sampling.stopTokens.length > MAX_STOP_TOKENS) {
+      throw new RangeError(
+        `${sampling.stopTokens.length} stop tokens; at most ${MAX_STOP_TOKENS} stop tokens are possible`,
+      );
+    }
+    if (promptIds.length === 0) throw new RangeError('cannot generate from an empty prompt');
+    if (sampling.maxTokens < 1) throw new RangeError(`maxTokens is ${sampling.maxTokens}; at least 1 is needed`);
+    if (total > config.maxPositions) {
+      throw new ContextLengthError(
+        `prompt of ${promptIds.length} tokens + ${sampling.maxTokens} to generate = ${total}; ` +
+          `this model's context is ${config.maxPositions}`,
+      );
+    }
+    if (Math.ceil(total / PAGE) > this.#pool.size) {
+      throw new ContextLengthError(
+        `${total} tokens do not fit the key-value cache of ${this.#pool.size * PAGE} tokens`,
+      );
+    }
+    const bad = promptIds.findIndex((id) => !(id >= 0 && id < config.vocabSize));
+    if (bad >= 0)
+      throw new RangeError(`prompt token ${bad}: id ${promptIds[bad]} of a vocabulary of ${config.vocabSize}`);
+  }
+
+  async #run(): Promise<void> {
+    try {
+      // Let everybody who is about to ask do so first: groups share their prompt only when admitted together.
+      await nextTask();
+      while (this.#queue.length > 0 || this.#running.size > 0) {
+        this.#dropAborted();
+        const gangs = this.#admit();
+        if (this.#running.size > 0) await this.#step(gangs);
+      }
+    } catch (error) {
+      for (const sequence of [...this.#queue, ...this.#running.values()]) sequence.reject(error);
+      for (const sequence of this.#running.values()) this.#free(sequence);
+      this.#running.clear();
+      this.#queue = [];
+    } finally {
+      this.#loop = undefined;
+    }
+  }
+
+  #dropAborted(): void {
+    const aborted = ({ request: { signal } }: Sequence) => signal?.aborted ?? false;
+    const { gpu } = this.weights;
+    for (const sequence of this.#queue.filter(aborted)) sequence.reject(sequence.request.signal!.reason);
+    this.#queue = this.#queue.filter((sequence) => !aborted(sequence));
+    for (const sequence of [...this.#running.values()].filter(aborted)) {
+      gpu.write(this.state.state.buffer, sequence.slot * 12, new Uint32Array(3)); // not running any more
+      this.#running.delete(sequence.slot);
+      this.#free(sequence);
+      sequence.reject(sequence.request.signal!.reason);
+    }
+  }
+
+  #free({ slot, pages }: Sequence): void {
+    this.#pool.release(pages);
+    this.#freeSlots.push(slot);
+  }
+
+  /** Takes from the queue, in order, as many gangs as slots and pages allow. */
+  #admit(): Gang[] {
+    const gangs: Gang[] = [];
+    while (this.#queue.length > 0) {
+      const first = this.#queue[0]!;
+      const same = first.request.continues
+        ? [first]
+        : this.#queue.filter((other) => !other.request.continues && samePrompt(first, other));
+      // A gang that cannot fit even an empty machine is halved until it does; one sequence always fits.
+      const empty = this.#running.size === 0;
+      let gang = same.slice(0, this.state.capacity.slots);
+      while (gang.length > 1 && empty && !this.#fits(gang)) gang = gang.slice(0, Math.ceil(gang.length / 2));
+      if (!this.#fits(gang) || !this.#givePages(gang)) break;
+      for (const sequence of gang) {
+        sequence.slot = this.#freeSlots.shift()!;
+        this.#running.set(sequence.slot, sequence);
+      }
+      this.#queue = this.#queue.filter((sequence) => !gang.includes(sequence));
+      gangs.push(gang);
+    }
+    return gangs;
+  }
+
+  /** Whether slots and pages would do if every kept prefix were forgotten. */
+  #fits(gang: Gang): boolean {
+    const keptPages = [...this.#kept.values()].reduce((sum, { pages }) => sum + pages.length, 0);
+    const pages = gang.reduce((sum, sequence, i) => sum + pagesOf(sequence) - (i > 0 ? fullPagesOf(sequence) : 0), 0);
+    return gang.length <= this.#freeSlots.length && pages <= this.#pool.available + keptPages;
+  }
+
+  /** Reserves every page the gang can need: all or none. Forgets the oldest kept prefixes if that makes room. */
+  #givePages(gang: Gang): boolean {
+    const { promptIds, continues } = gang[0]!.request;
+    const kept = continues === undefined ? undefined : this.#kept.get(continues);
+    const usable = kept && startsWith(promptIds, kept.ids) ? kept : undefined;
+    if (kept) this.#kept.delete(continues!); // it is continued only once: its last page will be written to
+    const fullPages = fullPagesOf(gang[0]!);
+    const needs = gang.map(pagesOf);
+    const shared = usable ? usable.pages.length : fullPages;
+    const wanted = needs.reduce((sum, need, i) => sum + need - (usable || i > 0 ? shared : 0), 0);
+    for (const [id, { pages }] of this.#kept) {
+      if (this.#pool.available >= wanted) break;
+      this.#pool.release(pages);
+      this.#kept.delete(id);
+    }
+    if (this.#pool.available < wanted) {
+      if (kept) this.#kept.set(continues!, kept);
+      return false;
+    }
+    if (kept && !usable) this.#pool.release(kept.pages);
+    gang.forEach((sequence, i) => {
+      if (usable) sequence.pages = [...usable.pages, ...this.#pool.take(needs[i]! - shared)];
+      else if (i === 0) sequence.pages = this.#pool.take(needs[i]!);
+      else {
+        const common = gang[0]!.pages.slice(0, fullPages);
+        this.#pool.share(common);
+        sequence.pages = [...common, ...this.#pool.take(needs[i]! - fullPages)];
+      }
+    });
+    if (usable) this.stats.prefixHits++;
+    this.#cachedTokens.set(gang[0]!, usable ? usable.ids.length : 0);
+    return true;
+  }
+
+  /** Tokens of an admitted sequence's prompt that need no computing. */
+  readonly #cachedTokens = new WeakMap<Sequence, number>();
+
+  /** One round: prefill of what was admitted, then some decode steps of everything that runs. */
+  async #step(gangs: Gang[]): Promise<void> {
+    for (const gang of gangs) this.#uploadSlots(gang);
+    const chunks = this.#planPrefill(gangs);
+    for (const [i, chunk] of chunks.entries()) await this.#submit(chunk, i === chunks.length - 1);
+    if (chunks.length === 0) await this.#submit(undefined, true);
+  }
+
+  #uploadSlots(gang: Gang): void {
+    const { gpu } = this.weights;
+    const { pageTable, pagesPerSlot, settings } = this.state;
+    for (const { request, slot, pages } of gang) {
+      const { sampling, key, promptIds } = request;
+      const words = packSettings({ key, ...sampling, lastPosition: promptIds.length + sampling.maxTokens - 1 });
+      gpu.write(settings.buffer, slot * SETTINGS_WORDS * 4, words);
+      gpu.write(pageTable.buffer, slot * pagesPerSlot * 4, Uint32Array.from(pages));
+    }
+  }
+
+  /** Cuts the new tokens of all gangs into chunks that fit a prefill submission. */
+  #planPrefill(gangs: Gang[]): PrefillChunk[] {
+    const { rows: capacity, heads } = this.prefill;
+    const chunks: PrefillChunk[] = [];
+    let chunk: PrefillChunk | undefined;
+    for (const gang of gangs) {
+      const leader = gang[0]!;
+      const { promptIds } = leader.request;
+      for (let position = this.#cachedTokens.get(leader) ?? 0; position < promptIds.length; position++) {
+        if (!chunk || chunk.ids.length === capacity.capacity || chunk.heads.length === heads.capacity) {
+          chunk = { ids: [], places: [], heads: [], entries: [], copies: [], sampled: [] };
+          chunks.push(chunk);
+        }
+        chunk.ids.push(promptIds[position]!);
+        chunk.places.push(leader.slot, position);
+        this.stats.prefillTokens++;
+      }
+      chunk!.heads.push(chunk!.ids.length - 1);
+      const partial = promptIds.length % PAGE === 0 ? -1 : Math.floor(promptIds.length / PAGE);
+      for (const sequence of gang) {
+        chunk!.entries.push(chunk!.heads.length - 1, sequence.slot, promptIds.length - 1);
+        chunk!.sampled.push(sequence);
+        if (partial >= 0 && sequence !== leader) chunk!.copies.push(leader.pages[partial]!, sequence.pages[partial]!);
+      }
+    }
+    return chunks;
+  }
+
+  async #submit(chunk: PrefillChunk | undefined, decodes: boolean): Promise<void> {
+    const { gpu } = this.weights;
+    const { results, control, capacity } = this.state;
+    gpu.write(control.buffer, 0, Uint32Array.of(0));
+    const submission = new Submission(gpu, 'generate');
+    if (chunk) {
+      const { prefill } = this;
+      const upload = (tensor: { buffer: GPUBuffer }, values: number[]) => {
+        if (values.length > 0) gpu.write(tensor.buffer, 0, Uint32Array.from(values));
+      };
+      upload(prefill.ids, chunk.ids);
+      upload(prefill.rowPlace, chunk.places);
+      upload(prefill.headIndex, chunk.heads);
+      upload(prefill.entries, chunk.entries);
+      upload(prefill.copyPairs, chunk.copies);
+      prefill.rows.set(chunk.ids.length);
+      prefill.heads.set(chunk.heads.length);
+      prefill.samples.set(chunk.entries.length / ENTRY_WORDS);
+      prefill.copies.set(chunk.copies.length / 2);
+      submission.run(prefill.program);
+      for (const sequence of chunk.sampled) sequence.running = true;
+    }
+    let steps = 0;
+    if (decodes) {
+      const running = [...this.#running.values()].filter((sequence) => sequence.running);
+      // The prefill samples the first token of what it admitted.
+      const sampledNow = new Set(chunk?.sampled);
+      const left = running.map(
+        (sequence) => sequence.request.sampling.maxTokens - sequence.ids.length - (sampledNow.has(sequence) ? 1 : 0),
+      );
+      steps = Math.min(capacity.steps, Math.max(0, ...left));
+      for (const extent of [this.decode.rows, this.decode.heads, this.decode.samples]) extent.set(running.length);
+      for (let i = 0; i < steps; i++) submission.run(this.decode.program);
+    }
+    const tokens = submission.read(results, (steps + 1) * capacity.slots * RESULT_WORDS);
+    const counters = submission.read(control);
+    submission.submit();
+    const [sampledBytes, counts] = await Promise.all([tokens, counters]);
+    const words = new Uint32Array(sampledBytes);
+    this.stats.decodeRowSteps = new Uint32Array(counts)[1]!;
+    this.#collect(chunk?.sampled ?? [], words, steps);
+  }
+
+  /** Follows on the host what the GPU did: one token per sampled sequence at step 0, then one per running sequence. */
+  #collect(sampled: readonly Sequence[], words: Uint32Array<ArrayBuffer>, steps: number): void {
+    const floats = new Float32Array(words.buffer);
+    const take = (sequence: Sequence, step: number) => {
+      const at = (step * this.state.capacity.slots + sequence.slot) * RESULT_WORDS;
+      const token = words[at]!;
+      if (token === NO_TOKEN) {
+        const where = sequence.request.promptIds.length + sequence.ids.length;
+        this.#finish(sequence, new NonFiniteLogitsError(`the model's logits at position ${where} are not finite`));
+        return;
+      }
+      sequence.ids.push(token);
+      sequence.logprobs.push(floats[at + 1]!);
+      this.stats.sampledTokens++;
+      const { stopTokens, maxTokens } = sequence.request.sampling;
+      if (stopTokens.includes(token) || sequence.ids.length === maxTokens) this.#finish(sequence);
+    };
+    // Sequences sampled in this submission run from step 1 on; those that ran before it do so as well.
+    const before = [...this.#running.values()].filter((sequence) => sequence.running);
+    for (const sequence of sampled) take(sequence, 0);
+    for (let step = 1; step <= steps; step++) {
+      for (const sequence of before) if (sequence.running) take(sequence, step);
+    }
+  }
+
+  #finish(sequence: Sequence, error?: Error): void {
+    const { request, ids, logprobs, pages, slot } = sequence;
+    sequence.running = false;
+    this.#running.delete(slot);
+    this.#freeSlots.push(slot);
+    if (error) {
+      this.#pool.release(pages);
+      sequence.reject(error);
+      return;
+    }
+    // The last token was sampled but never fed: its key and value are not in the cache.
+    const cached = [...request.promptIds, ...ids.slice(0, -1)];
+    const used = Math.ceil(cached.length / PAGE);
+    this.#pool.release(pages.slice(used));
+    const cacheId = this.#nextCacheId++;
+    this.#kept.set(cacheId, { ids: cached, pages: pages.slice(0, used) });
+    const stopped = request.sampling.stopTokens.includes(ids.at(-1)!);
+    sequence.resolve({ ids, logprobs, finishReason: stopped ? 'stop' : 'length', cacheId });
+  }
+}
+
+interface PrefillChunk {
+  ids: number[];
+  /** Slot and position of each id. */
+  places: number[];
+  /** Rows whose logits are wanted. */
+  heads: number[];
+  /** ENTRY_WORDS per sample. */
+  entries: number[];
+  /** Pairs of pages, from and to. */
+  copies: number[];
+  sampled: Sequence[];
+}
+
+/** Pages that hold a sequence at its longest. */
+function pagesOf({ request }: Sequence): number {
+  return Math.ceil((request.promptIds.length + request.sampling.maxTokens) / PAGE);
+}
+
+/** Pages that the prompt fills, which a gang shares. */
+function fullPagesOf({ request }: Sequence): number {
+  return Math.floor(request.promptIds.length / PAGE);
+}
+
+function samePrompt(a: Sequence, b: Sequence): boolean {
+  const x = a.request.promptIds;
+  const y = b.request.promptIds;
+  return x === y || (x.length === y.length && x.every((id, i) => id === y[i]));
+}
+
+function startsWith(ids: readonly number[], prefix: readonly number[]): boolean {
+  return prefix.length < ids.length && prefix.every((id, i) => id === ids[i]);
+}
+
+/** Resolves in a later task, after every promise that can settle now has settled. */
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 0);
+  });
+}

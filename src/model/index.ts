@@ -1,0 +1,14 @@
+/** @file Transformers: configuration, weights, checkpoints, training and generation. */
+export * from './batch';
+export * from './checkpoint';
+export * from './config';
+export * from './errors';
+export * from './init';
+export * from './optimizer';
+export * from './safetensors';
+export * from './train_program';
+export * from './weights';
+export * from './chat';
+export * from './client';
+export * from './generator';
+export * from './tokenizer';
