@@ -1,0 +1,268 @@
+/**
+ * @file Every setting of a training run, in one schema: TOML files, the command line, the page's controls and its URL are
+ * all read by it. Values are layered: defaults < the environment's preset < files < command line or page.
+ *
+ * Names follow prime-rl and TRL. Unknown keys are errors that name the nearest known key.
+ */
+import { z } from 'zod';
+import { LIBRARY } from '../envs';
+import { ADVANTAGE_NAMES } from './advantages';
+import { LOSS_NAMES } from './losses';
+import { PRESETS } from './presets';
+
+const count = z.int().positive();
+const countOrZero = z.int().nonnegative();
+const rate = z.number().nonnegative().max(1);
+const learningRate = z.number().positive().max(1);
+
+const modelSchema = z.strictObject({
+  hidden_size: count.default(64).describe('Width of the residual stream'),
+  layers: count.default(2).describe('Transformer layers'),
+  heads: count.default(4).describe('Query heads'),
+  kv_heads: count.default(2).describe('Key-value heads'),
+  head_dim: count.default(16).describe('Width of a head'),
+  intermediate_size: count.default(128).describe('Width of the MLP'),
+  context: count.default(64).describe('Longest sequence, in tokens'),
+  rope_theta: z.number().positive().default(1000).describe('Base of the rotary frequencies'),
+  alphabet: z
+    .string()
+    .min(1)
+    .default('abcdefghijklmnopqrstuvwxyz0123456789 ()+=-?.,:;#\n')
+    .describe('Characters of the tokenizer, in the order of their ids'),
+});
+
+const sftSchema = z.strictObject({
+  steps: countOrZero.default(0).describe('Supervised steps at most; 0 = none'),
+  target: rate.default(0.95).describe('Stop once the eval at temperature 1 reaches this'),
+  batch_size: count.default(64).describe('Demonstrations per step'),
+  lr: learningRate.default(3e-3).describe('Learning rate'),
+  warmup_steps: countOrZero.default(20).describe('Steps of linear warm-up'),
+  eval_interval: count.default(25).describe('Steps between evals of the target'),
+  eval_examples: count.default(200).describe('Held-out tasks per such eval'),
+  careless: rate.default(0).describe('Share of deliberate mistakes in the second phase'),
+  careless_steps: countOrZero.default(0).describe('Steps of the second, careless phase'),
+  careless_lr: learningRate.default(7e-4).describe('Learning rate of the second phase'),
+});
+
+const grpoSchema = z.strictObject({
+  steps: countOrZero.default(20).describe('GRPO steps'),
+  batch_size: count.default(128).describe('Rollouts per step'),
+  group_size: z.int().min(2).default(8).describe('Rollouts per prompt'),
+  lr: learningRate.default(5e-4).describe('Learning rate'),
+  warmup_steps: countOrZero.default(3).describe('Steps of linear warm-up'),
+  loss: z.enum(LOSS_NAMES).default('dapo').describe('Policy loss'),
+  advantage: z.enum(ADVANTAGE_NAMES).default('none').describe('How rewards become advantages'),
+  updates_per_batch: count.default(1).describe('Optimizer steps on each batch of rollouts'),
+  filter_zero_advantages: z.boolean().default(true).describe('Leave groups without signal out of the update'),
+  epsilon_low: z.number().positive().optional().describe("Lower clip; default: the loss's own"),
+  epsilon_high: z.number().positive().optional().describe("Upper clip; default: the loss's own"),
+  entropy_coefficient: z.number().default(0).describe('Weight of the entropy bonus'),
+});
+
+const samplingSchema = z.strictObject({
+  temperature: z.number().positive().max(10).default(1).describe('Of the rollouts; log-probabilities are taken at it'),
+  max_tokens: count.optional().describe("Tokens per reply; default: the environment's own"),
+});
+
+const optimizerSchema = z.strictObject({
+  beta1: rate.default(0.9).describe("AdamW's first decay"),
+  beta2: rate.default(0.95).describe("AdamW's second decay"),
+  epsilon: z.number().positive().default(1e-8).describe("AdamW's epsilon"),
+  weight_decay: z.number().nonnegative().default(0).describe('On matrices'),
+  max_norm: z.number().nonnegative().default(1).describe('Largest global gradient norm; 0 = no clipping'),
+  micro_batch_tokens: count.default(4096).describe('Tokens trained on at once; larger batches are accumulated'),
+});
+
+const evalSchema = z.strictObject({
+  interval: countOrZero.default(5).describe('GRPO steps between evals; 0 = only before and after'),
+  examples: count.default(400).describe('Held-out tasks'),
+});
+
+const trainSchema = z.strictObject({
+  env: z.string().min(1).describe('Environment, by its name in the library'),
+  seed: z.int().nonnegative().default(1).describe('Decides every random number'),
+  start: z
+    .string()
+    .default('starter')
+    .describe('starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder'),
+  model: modelSchema.prefault({}),
+  sft: sftSchema.prefault({}),
+  grpo: grpoSchema.prefault({}),
+  sampling: samplingSchema.prefault({}),
+  optimizer: optimizerSchema.prefault({}),
+  eval: evalSchema.prefault({}),
+});
+
+export type TrainConfig = z.infer<typeof trainSchema>;
+
+/** A layer of settings: any subset, nested as in a TOML file. */
+export type ConfigLayer = Record<string, unknown>;
+
+/** Settings that cannot be used: every problem in one message, each with its key. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+/**
+ * Merges layers (later ones win) over the environment's preset and checks the result.
+ * @throws ConfigError naming each bad key or value
+ */
+export function resolveConfig(...layers: readonly ConfigLayer[]): TrainConfig {
+  const given = layers.reduce<ConfigLayer>(merge, {});
+  if (typeof given.env !== 'string') {
+    throw new ConfigError(
+      `env is missing: one of ${LIBRARY.map((entry) => entry.name).join(', ')}, or one of your own`,
+    );
+  }
+  const result = trainSchema.safeParse(merge(PRESETS[given.env] ?? {}, given));
+  if (!result.success) throw new ConfigError(result.error.issues.map(describeIssue).join('\n'));
+  checkTogether(result.data);
+  return result.data;
+}
+
+/** Settings that are fine one by one and impossible together. */
+function checkTogether({ grpo, model, start, sft }: TrainConfig): void {
+  const problems: string[] = [];
+  if (grpo.batch_size % grpo.group_size !== 0) {
+    problems.push(`grpo.batch_size ${grpo.batch_size} is not a multiple of grpo.group_size ${grpo.group_size}`);
+  }
+  if (model.heads % model.kv_heads !== 0) {
+    problems.push(`model.heads ${model.heads} is not a multiple of model.kv_heads ${model.kv_heads}`);
+  }
+  if (model.head_dim % 2 !== 0) problems.push(`model.head_dim ${model.head_dim} must be even`);
+  if (grpo.warmup_steps > grpo.steps && grpo.steps > 0) {
+    problems.push(`grpo.warmup_steps ${grpo.warmup_steps} exceeds grpo.steps ${grpo.steps}`);
+  }
+  if (start === 'scratch' && sft.careless_steps > 0 && sft.steps === 0) {
+    problems.push('sft.careless_steps without sft.steps: there is nothing to be careless about');
+  }
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+}
+
+function merge(base: ConfigLayer, over: ConfigLayer): ConfigLayer {
+  const merged: ConfigLayer = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const below = merged[key];
+    merged[key] = isLayer(below) && isLayer(value) ? merge(below, value) : value;
+  }
+  return merged;
+}
+
+function isLayer(value: unknown): value is ConfigLayer {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  const path = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys
+      .map((key) => {
+        const full = [...path, key].join('.');
+        const near = nearest(full, configKeys());
+        return `unknown key ${full}${near ? `; did you mean ${near}?` : ''}`;
+      })
+      .join('\n');
+  }
+  return `${path.join('.')}: ${issue.message}`;
+}
+
+/** One setting, for command-line help and for controls made from the schema. */
+export interface ConfigField {
+  /** As in `--set`: `grpo.lr`. */
+  key: string;
+  description: string;
+  type: 'number' | 'integer' | 'string' | 'boolean' | 'enum';
+  options?: string[];
+  default?: unknown;
+}
+
+/** Every setting, in the order of the schema. */
+export function configFields(): ConfigField[] {
+  interface JsonSchema {
+    type?: string;
+    enum?: string[];
+    default?: unknown;
+    description?: string;
+    properties?: Record<string, JsonSchema>;
+  }
+  const fields: ConfigField[] = [];
+  const walk = (schema: JsonSchema, path: string[]) => {
+    for (const [key, property] of Object.entries(schema.properties ?? {})) {
+      if (property.properties) walk(property, [...path, key]);
+      else {
+        fields.push({
+          key: [...path, key].join('.'),
+          description: property.description ?? '',
+          type: property.enum ? 'enum' : (property.type as ConfigField['type']),
+          ...(property.enum && { options: property.enum }),
+          ...(property.default !== undefined && { default: property.default }),
+        });
+      }
+    }
+  };
+  walk(z.toJSONSchema(trainSchema, { io: 'input' }) as JsonSchema, []);
+  return fields;
+}
+
+let keys: string[] | undefined;
+
+function configKeys(): string[] {
+  return (keys ??= configFields().map((field) => field.key));
+}
+
+/**
+ * Reads `key=value` as one layer: numbers, true and false by their look, everything else as text.
+ * @throws ConfigError
+ */
+export function parseAssignment(text: string): ConfigLayer {
+  const at = text.indexOf('=');
+  if (at < 1) throw new ConfigError(`"${text}" is not of the form key=value`);
+  const key = text.slice(0, at).trim();
+  const field = configFields().find((candidate) => candidate.key === key);
+  if (!field) {
+    const near = nearest(key, configKeys());
+    throw new ConfigError(`unknown key ${key}${near ? `; did you mean ${near}?` : ''}`);
+  }
+  return nest(key, parseValue(field, text.slice(at + 1)));
+}
+
+/** The value that a text stands for, given the field's type. */
+export function parseValue(field: ConfigField, text: string): unknown {
+  if (field.type === 'number' || field.type === 'integer') return text.trim() === '' ? NaN : Number(text);
+  if (field.type === 'boolean') return text === 'true' ? true : text === 'false' ? false : text;
+  return text;
+}
+
+/** `grpo.lr`, 1 -> { grpo: { lr: 1 } } */
+export function nest(key: string, value: unknown): ConfigLayer {
+  return key.split('.').reduceRight<unknown>((inner, part) => ({ [part]: inner }), value) as ConfigLayer;
+}
+
+/** The value at `grpo.lr`. */
+export function valueAt(layer: ConfigLayer, key: string): unknown {
+  return key.split('.').reduce<unknown>((value, part) => (isLayer(value) ? value[part] : undefined), layer);
+}
+
+/** The closest of the names, if any is close: last parts are compared too, so `lr` finds `grpo.lr`. */
+export function nearest(name: string, names: readonly string[]): string | undefined {
+  const last = (text: string) => text.split('.').at(-1)!;
+  const scored = names.map((candidate) => ({
+    candidate,
+    distance: Math.min(editDistance(name, candidate), editDistance(last(name), last(candidate)) + 0.5),
+  }));
+  const best = scored.reduce((a, b) => (b.distance < a.distance ? b : a));
+  return best.distance <= Math.max(2, last(name).length / 2) ? best.candidate : undefined;
+}
+
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,264 @@
+/**
+ * @file The policy: one set of weights that the sampler reads and the trainer updates. On-policy by construction, since
+ * there is no second copy.
+ */
+import { LOSS_METRICS, Submission } from '../kernels';
+import type { Gpu } from '../kernels';
+import {
+  AdamW,
+  CHAT_TEMPLATE,
+  CharChat,
+  CharTokenizer,
+  CheckpointError,
+  Generator,
+  NativeModel,
+  TrainProgram,
+  Weights,
+  encodeJson,
+  formatCheckpoint,
+  hashWeights,
+  loadCheckpoint,
+  packSequences,
+  readJson,
+} from '../model';
+import type { AdamWSettings, FileSource, ModelConfig, TensorValues, TrainingSequence } from '../model';
+import { lossParameters } from './losses';
+import type { LossName, LossSettings } from './losses';
+
+export interface PolicyOptions {
+  optimizer: AdamWSettings;
+  /** Tokens that one forward and backward pass takes; larger batches are accumulated. */
+  microBatchTokens: number;
+}
+
+/** Which loss an update minimises, and what it divides by. */
+export interface Objective {
+  loss: LossName;
+  settings: LossSettings;
+  /** Of the logits: log-probabilities are those of the sampling temperature. */
+  temperature: number;
+  /** Sequences of the whole step, those without tokens included. */
+  sequences: number;
+  maxCompletionLength: number;
+}
+
+/** What an update measured; sums are over the tokens that carried loss. */
+export interface UpdateResult {
+  loss: number;
+  /** Nats per token. */
+  entropy: number;
+  /** Share of tokens whose ratio was clipped or dropped. */
+  clipFraction: number;
+  /** Mean of rho - log rho - 1: sampler against trainer. */
+  mismatchKl: number;
+  /** Largest |new - old|. */
+  maxLogRatio: number;
+  /** Global gradient norm before clipping. */
+  gradNorm: number;
+  /** False: the gradient held NaN or infinity and nothing was changed. */
+  finite: boolean;
+  tokens: number;
+  /** Tokens that carried loss. */
+  lossTokens: number;
+}
+
+/** Everything an update changes, on the host. */
+export interface PolicySnapshot {
+  parameters: Float32Array<ArrayBuffer>;
+  expAvg: Float32Array<ArrayBuffer>;
+  expAvgSq: Float32Array<ArrayBuffer>;
+  optimizerStep: number;
+}
+
+export class Policy {
+  private constructor(
+    readonly gpu: Gpu,
+    readonly config: ModelConfig,
+    readonly tokenizer: CharTokenizer,
+    readonly chat: CharChat,
+    readonly weights: Weights,
+    readonly gradients: Weights,
+    readonly optimizer: AdamW,
+    readonly trainProgram: TrainProgram,
+    readonly generator: Generator,
+  ) {}
+
+  /**
+   * Reserves everything a run needs on the device, with weights of zero.
+   * @throws GpuLimitError, GpuMemoryError before anything is computed
+   */
+  static async create(
+    gpu: Gpu,
+    config: ModelConfig,
+    tokenizer: CharTokenizer,
+    { optimizer: settings, microBatchTokens }: PolicyOptions,
+  ): Promise<Policy> {
+    const weights = await Weights.create(gpu, config);
+    const gradients = await Weights.create(gpu, config, 'gradients');
+    const optimizer = await AdamW.create(weights, gradients, settings);
+    const tokens = Math.max(microBatchTokens, config.maxPositions);
+    const capacity = { tokens, rows: tokens, sequences: tokens };
+    const trainProgram = await TrainProgram.create(weights, gradients, capacity);
+    const generator = await Generator.create(weights);
+    const chat = new CharChat(tokenizer);
+    return new Policy(gpu, config, tokenizer, chat, weights, gradients, optimizer, trainProgram, generator);
+  }
+
+  /** The policy as a model that environments can talk to. */
+  chatModel(name = 'policy'): NativeModel {
+    return new NativeModel(name, this.chat, this.generator);
+  }
+
+  /**
+   * One optimizer step on all sequences: forward and backward in micro-batches whose gradients add up, then AdamW. One
+   * submission where one micro-batch is enough.
+   * @throws ContextLengthError for a sequence that is too long, before anything is changed
+   */
+  async update(sequences: readonly TrainingSequence[], objective: Objective, lr: number): Promise<UpdateResult> {
+    const { trainProgram: train } = this;
+    const batches = splitByTokens(sequences, train.options.tokens).map((part) => packSequences(part, this.config));
+    const lossTokens = batches.reduce((sum, batch) => sum + batch.rows, 0);
+    const totals = { ...objective, tokens: lossTokens };
+    Object.assign(train.loss, lossParameters(objective.loss, objective.settings, totals));
+    train.temperature = objective.temperature;
+
+    let report: Awaited<ReturnType<AdamW['update']>> | undefined;
+    let metrics: ArrayBuffer | undefined;
+    for (const [i, batch] of batches.entries()) {
+      train.load(batch);
+      const submission = new Submission(this.gpu, 'train');
+      if (i === 0) {
+        submission.clear(this.gradients.arena.flat('gradients'));
+        train.clearMetrics(submission);
+      }
+      train.forward(submission);
+      train.backward(submission);
+      if (i < batches.length - 1) submission.submit();
+      else {
+        const update = this.optimizer.update(submission, lr);
+        const read = train.readMetrics(submission);
+        submission.submit();
+        [report, metrics] = await Promise.all([update, read]);
+      }
+    }
+    if (!report || !metrics) throw new RangeError('an update needs at least one sequence');
+    this.generator.invalidate();
+    const values = new Float32Array(metrics);
+    const sum = (name: (typeof LOSS_METRICS)[number]) => values[LOSS_METRICS.indexOf(name)]!;
+    const perToken = (value: number) => value / Math.max(1, lossTokens);
+    const clipped = sum('clipLow') + sum('clipHigh');
+    return {
+      loss: sum('loss'),
+      entropy: perToken(sum('entropy')),
+      clipFraction:
+        objective.loss === 'gspo' ? clipped / Math.max(1, objective.sequences) : perToken(clipped + sum('masked')),
+      mismatchKl: perToken(sum('mismatchKl')),
+      maxLogRatio: sum('maxLogRatio'),
+      ...report,
+      tokens: batches.reduce((total, batch) => total + batch.tokens, 0),
+      lossTokens,
+    };
+  }
+
+  /** Copies weights and optimizer state to the host. */
+  async snapshot(): Promise<PolicySnapshot> {
+    const [parameters, expAvg, expAvgSq] = await Promise.all([
+      this.weights.readFlat(),
+      this.optimizer.expAvg.readFlat(),
+      this.optimizer.expAvgSq.readFlat(),
+    ]);
+    return { parameters, expAvg, expAvgSq, optimizerStep: this.optimizer.step };
+  }
+
+  /** Puts a snapshot back, bit for bit. */
+  restore({ parameters, expAvg, expAvgSq, optimizerStep }: PolicySnapshot): void {
+    this.weights.writeFlat(parameters);
+    this.optimizer.expAvg.writeFlat(expAvg);
+    this.optimizer.expAvgSq.writeFlat(expAvgSq);
+    this.optimizer.step = optimizerStep;
+    this.generator.invalidate();
+  }
+
+  /** Replaces the weights and starts the optimizer anew. */
+  setWeights(tensors: TensorValues, source: string): void {
+    this.weights.write(tensors, source);
+    this.resetOptimizer();
+    this.generator.invalidate();
+  }
+
+  /** Forgets moments and step count: a new phase of training begins. */
+  resetOptimizer(): void {
+    this.optimizer.expAvg.clear();
+    this.optimizer.expAvgSq.clear();
+    this.optimizer.step = 0;
+  }
+
+  /** The model as a Hugging Face folder: file names and bytes. */
+  async export(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+    const files = formatCheckpoint(this.config, await this.weights.read());
+    files.set('tokenizer.json', encodeJson(this.tokenizer.toJson()));
+    files.set(
+      'tokenizer_config.json',
+      encodeJson({
+        bos_token: '<bos>',
+        eos_token: '<eos>',
+        pad_token: '<pad>',
+        model_max_length: this.config.maxPositions,
+        tokenizer_class: 'PreTrainedTokenizerFast',
+        chat_template: CHAT_TEMPLATE,
+      }),
+    );
+    return files;
+  }
+
+  /** SHA-256 of the exported model.safetensors. */
+  async hash(): Promise<string> {
+    return hashWeights(await this.weights.read());
+  }
+
+  destroy(): void {
+    this.generator.destroy();
+    this.trainProgram.destroy();
+    this.optimizer.destroy();
+    this.gradients.destroy();
+    this.weights.destroy();
+  }
+}
+
+/** Consecutive runs of sequences of at most `limit` tokens each. A longer single sequence stands alone. */
+function splitByTokens(sequences: readonly TrainingSequence[], limit: number): TrainingSequence[][] {
+  const parts: TrainingSequence[][] = [];
+  let tokens = Infinity;
+  for (const sequence of sequences) {
+    if (tokens + sequence.ids.length > limit) {
+      parts.push([]);
+      tokens = 0;
+    }
+    parts.at(-1)!.push(sequence);
+    tokens += sequence.ids.length;
+  }
+  return parts;
+}
+
+/** What a folder needs to become a policy. */
+export interface LoadedModel {
+  config: ModelConfig;
+  tokenizer: CharTokenizer;
+  tensors: TensorValues;
+  source: string;
+}
+
+/**
+ * Reads a checkpoint of one of our small models: config, weights, character tokenizer.
+ * @throws CheckpointError naming file and tensor
+ */
+export async function loadModel(folder: FileSource): Promise<LoadedModel> {
+  const { config, tensors } = await loadCheckpoint(folder);
+  const tokenizer = CharTokenizer.fromJson(await readJson(folder, 'tokenizer.json'), `${folder.name}/tokenizer.json`);
+  if (tokenizer.vocabSize !== config.vocabSize) {
+    throw new CheckpointError(
+      `${folder.name}: tokenizer.json has ${tokenizer.vocabSize} tokens, config.json says ${config.vocabSize}`,
+    );
+  }
+  return { config, tokenizer, tensors, source: folder.name };
+}

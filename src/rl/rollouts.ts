@@ -1,0 +1,105 @@
+/** @file Groups of rollouts: which tasks, which random keys, and everything in flight at once. */
+import type { ChatModel, Environment, SamplingArgs, Trace } from '../envs';
+import { PURPOSE, deriveKey } from '../random';
+
+/** The rollouts of one prompt. */
+export interface Group {
+  exampleId: number;
+  /** How often the example was used before. */
+  draw: number;
+  traces: Trace[];
+}
+
+export interface RolloutPlan {
+  split: 'train' | 'eval';
+  /** Tasks by index into an endless pass over the dataset. */
+  firstTask: number;
+  tasks: number;
+  groupSize: number;
+  seed: number;
+  /** PURPOSE.sampling or PURPOSE.evaluation: evals draw other numbers than training. */
+  purpose: number;
+  sampling: SamplingArgs;
+  signal?: AbortSignal | undefined;
+  /** Called as each rollout is scored. */
+  onTrace?: ((trace: Trace) => void) | undefined;
+}
+
+/**
+ * Rolls out `tasks` prompts `groupSize` times each. All are in flight together; the model batches them. The result is a
+ * function of the plan and the weights, not of what finished first.
+ */
+export async function rolloutGroups(env: Environment, model: ChatModel, plan: RolloutPlan): Promise<Group[]> {
+  const dataset = plan.split === 'train' ? env.dataset : env.evalDataset;
+  const tasks = Array.from({ length: plan.tasks }, (_, i) => taskAt(plan.firstTask + i, dataset.length));
+  const examples = await Promise.all(tasks.map(({ exampleId }) => env.example(exampleId, plan.split)));
+  const groups = tasks.map(async ({ exampleId, draw }, i): Promise<Group> => {
+    const traces = Array.from({ length: plan.groupSize }, async (_, rollout) => {
+      const key = deriveKey(plan.seed, plan.purpose, draw, exampleId, rollout, 0);
+      const { sampling, signal } = plan;
+      const trace = await env.rollout(examples[i]!, model, { draw, rollout, key, sampling, signal });
+      plan.onTrace?.(trace);
+      return trace;
+    });
+    return { exampleId, draw, traces: await Promise.all(traces) };
+  });
+  return Promise.all(groups);
+}
+
+/** Task `index` of an endless pass: a finite dataset is walked through again and again. */
+function taskAt(index: number, length: number): { exampleId: number; draw: number } {
+  return length === Infinity
+    ? { exampleId: index, draw: 0 }
+    : { exampleId: index % length, draw: Math.floor(index / length) };
+}
+
+/** Results on held-out tasks. */
+export interface EvalResult {
+  /** Share of tasks solved (reward at least the environment's passThreshold) by one sample at temperature 1. */
+  t1: number;
+  /** Share of tasks solved by the likeliest reply. */
+  greedy: number;
+  examples: number;
+  /** Mean of each metric at temperature 1. */
+  metrics: Record<string, number>;
+  /** Rollouts at temperature 1 that failed with an error; they count as unsolved. */
+  errors: number;
+}
+
+export interface EvalOptions {
+  /** Held-out tasks. */
+  examples: number;
+  seed: number;
+  signal?: AbortSignal | undefined;
+  /** Rollouts finished, of `total` (both temperatures together). */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/**
+ * Evaluates on the first `examples` held-out tasks, at temperature 1 and greedy. A task is solved when its reward reaches
+ * the environment's passThreshold.
+ */
+export async function evaluate(env: Environment, model: ChatModel, options: EvalOptions): Promise<EvalResult> {
+  const { examples, seed, signal, onProgress } = options;
+  let done = 0;
+  const onTrace = () => onProgress?.(++done, 2 * examples);
+  const run = async (temperature: number) => {
+    const plan = { split: 'eval' as const, firstTask: 0, tasks: examples, groupSize: 1, seed, signal, onTrace };
+    const sampling = { temperature };
+    const groups = await rolloutGroups(env, model, { ...plan, purpose: PURPOSE.evaluation, sampling });
+    return groups.flatMap((group) => group.traces);
+  };
+  const sampled = await run(1);
+  const greedy = await run(0);
+  const solved = ({ reward }: Trace) => reward !== null && reward >= env.passThreshold;
+  const share = (traces: readonly Trace[]) => traces.filter(solved).length / traces.length;
+  const average = (name: string) =>
+    sampled.reduce((sum, { metrics }) => sum + (metrics[name] ?? 0), 0) / sampled.length;
+  return {
+    t1: share(sampled),
+    greedy: share(greedy),
+    examples,
+    metrics: Object.fromEntries(env.rubric.names.map((name) => [name, average(name)])),
+    errors: sampled.filter((trace) => trace.error).length,
+  };
+}

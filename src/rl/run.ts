@@ -1,0 +1,281 @@
+/**
+ * @file A training run from start to end: starting weights, supervised warm-up where asked for, eval, GRPO, eval.
+ *
+ * A run is an async generator of events. Whoever consumes it is in control: not pulling the next event is a pause,
+ * pulling one step is a single step, leaving the loop is a stop.
+ */
+import { libraryEntry } from '../envs';
+import type { Environment } from '../envs';
+import type { Gpu } from '../kernels';
+import { CharTokenizer, countParameters, initialValues } from '../model';
+import type { FileSource, ModelConfig } from '../model';
+import type { TrainConfig } from './config';
+import { grpoStep } from './grpo';
+import type { StepReport } from './grpo';
+import { Policy, loadModel } from './policy';
+import type { LoadedModel, PolicySnapshot, UpdateResult } from './policy';
+import { evaluate } from './rollouts';
+import type { EvalResult, Group } from './rollouts';
+import { learningRate } from './schedule';
+import { sftStep } from './sft';
+
+export type RunEvent =
+  | { event: 'start'; env: string; seed: number; adapter: string; parameters: number; start: string }
+  | { event: 'sft'; phase: 'skill' | 'careless'; step: number; steps: number; update: UpdateResult; t1: number | null }
+  | { event: 'eval'; when: 'before' | 'during' | 'after'; step: number; result: EvalResult }
+  | ({ event: 'step'; groups_detail: Group[] } & StepReport)
+  | {
+      event: 'done';
+      weights_sha256: string;
+      eval_before: EvalResult;
+      eval_after: EvalResult;
+      steps: number;
+      seconds: number;
+    };
+
+/** Where starting weights come from. */
+export interface ModelSources {
+  /** The shipped starter of an environment, or undefined where there is none. */
+  starter(env: string): Promise<FileSource | undefined>;
+  /** A checkpoint folder by path or URL. */
+  folder(path: string): Promise<FileSource>;
+}
+
+const NO_SOURCES: ModelSources = {
+  starter: () => Promise.resolve(undefined),
+  folder: (path) => Promise.reject(new NoStarterError(`nobody said how to read ${path}: give Run.create its sources`)),
+};
+
+/** Position of a run between two events, with everything needed to go on from there. */
+export interface RunSnapshot {
+  /** GRPO steps done. */
+  step: number;
+  policy: PolicySnapshot;
+  /** Weights that GRPO started from. */
+  start: Float32Array<ArrayBuffer>;
+  evalBefore: EvalResult;
+  seconds: number;
+}
+
+/** There is no starter for this environment. */
+export class NoStarterError extends Error {
+  override name = 'NoStarterError';
+}
+
+/** How far the work between two events has come. */
+export interface Progress {
+  phase: 'evaluating' | 'sampling' | 'updating';
+  done: number;
+  total: number;
+}
+
+export interface RunOptions {
+  signal?: AbortSignal | undefined;
+  /** Called as work inside an event goes on. */
+  onProgress?: ((progress: Progress) => void) | undefined;
+  /** Called where a run could be taken up again: after the first eval, at every later one. */
+  onSnapshot?: ((snapshot: RunSnapshot) => void) | undefined;
+  /** Go on from here instead of from the start. */
+  resume?: RunSnapshot | undefined;
+}
+
+export class Run {
+  private constructor(
+    readonly config: TrainConfig,
+    readonly env: Environment,
+    readonly policy: Policy,
+    /** Undefined: random weights. */
+    private readonly loaded: LoadedModel | undefined,
+  ) {}
+
+  /**
+   * Reads the starting weights and reserves memory; nothing is computed yet.
+   * @param sources where checkpoints come from; a run from scratch needs none
+   * @param environment one of your own; by default the library's that config.env names
+   * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, GpuLimitError, GpuMemoryError
+   */
+  static async create(
+    gpu: Gpu,
+    config: TrainConfig,
+    sources: ModelSources = NO_SOURCES,
+    environment?: Environment,
+  ): Promise<Run> {
+    const env = environment ?? libraryEntry(config.env).load({ seed: config.seed });
+    let loaded: LoadedModel | undefined;
+    if (config.start === 'starter') {
+      const folder = await sources.starter(config.env);
+      if (!folder) throw new NoStarterError(`${config.env} has no starter checkpoint: set start to "scratch"`);
+      loaded = await loadModel(folder);
+    } else if (config.start !== 'scratch') loaded = await loadModel(await sources.folder(config.start));
+    const tokenizer = loaded?.tokenizer ?? new CharTokenizer(config.model.alphabet);
+    const model = loaded?.config ?? scratchModel(config, tokenizer);
+    const { optimizer } = config;
+    const policy = await Policy.create(gpu, model, tokenizer, {
+      microBatchTokens: optimizer.micro_batch_tokens,
+      optimizer: {
+        beta1: optimizer.beta1,
+        beta2: optimizer.beta2,
+        epsilon: optimizer.epsilon,
+        weightDecay: optimizer.weight_decay,
+        maxNorm: optimizer.max_norm,
+      },
+    });
+    policy.setWeights(
+      loaded?.tensors ?? initialValues(policy.weights, config.seed),
+      loaded?.source ?? 'initialisation',
+    );
+    return new Run(config, env, policy, loaded);
+  }
+
+  /** Runs to the end, event by event. Throws the signal's reason when it aborts; the weights are then those of the last step. */
+  async *events({ signal, onProgress, onSnapshot, resume }: RunOptions = {}): AsyncGenerator<RunEvent, void, void> {
+    const { config, env, policy } = this;
+    const { grpo } = config;
+    // Time spent waiting for the consumer (a pause) does not count.
+    const clock = new Stopwatch(resume?.seconds ?? 0);
+    const emit = function* (event: RunEvent) {
+      clock.stop();
+      yield event;
+      clock.start();
+    };
+    clock.start();
+    yield* emit({
+      event: 'start',
+      env: config.env,
+      seed: config.seed,
+      adapter: policy.gpu.adapterName,
+      parameters: countParameters(policy.config),
+      start: config.start,
+    });
+    if (resume) policy.restore(resume.policy);
+    else if (!this.loaded) yield* this.#warmUp(emit, { signal, onProgress });
+
+    let evalBefore = resume?.evalBefore;
+    if (!evalBefore) {
+      evalBefore = await this.evaluate({ signal, onProgress });
+      yield* emit({ event: 'eval', when: 'before', step: 0, result: evalBefore });
+    }
+    let last = evalBefore;
+    const start = resume?.start ?? (await policy.weights.readFlat());
+    const snapshot = async (step: number) => {
+      onSnapshot?.({ step, policy: await policy.snapshot(), start, evalBefore, seconds: clock.seconds });
+    };
+    if (!resume) await snapshot(0);
+    for (let step = (resume?.step ?? 0) + 1; step <= grpo.steps; step++) {
+      const { report, groups } = await grpoStep(policy, env, {
+        step,
+        config,
+        signal,
+        onProgress: (done, total) => onProgress?.({ phase: done < total ? 'sampling' : 'updating', done, total }),
+      });
+      yield* emit({ event: 'step', ...report, groups_detail: groups });
+      const due = config.eval.interval > 0 && step % config.eval.interval === 0;
+      if (!due && step < grpo.steps) continue;
+      last = await this.evaluate({ signal, onProgress });
+      await snapshot(step);
+      yield* emit({ event: 'eval', when: step < grpo.steps ? 'during' : 'after', step, result: last });
+    }
+    const hash = await policy.hash();
+    yield* emit({
+      event: 'done',
+      weights_sha256: hash,
+      eval_before: evalBefore,
+      eval_after: last,
+      steps: grpo.steps,
+      seconds: clock.seconds,
+    });
+  }
+
+  /** Evaluates the policy as it is on held-out tasks. */
+  evaluate(
+    { signal, onProgress }: Pick<RunOptions, 'signal' | 'onProgress'> = {},
+    examples = this.config.eval.examples,
+  ): Promise<EvalResult> {
+    const { env, policy, config } = this;
+    const limit = Math.min(examples, env.evalDataset.length);
+    return evaluate(env, policy.chatModel(), {
+      examples: limit,
+      seed: config.seed,
+      signal,
+      onProgress: (done, total) => onProgress?.({ phase: 'evaluating', done, total }),
+    });
+  }
+
+  /** Supervised warm-up: first the skill, then (where asked for) a few steps with a careless demonstrator. */
+  async *#warmUp(
+    emit: (event: RunEvent) => Generator<RunEvent, void, void>,
+    options: Pick<RunOptions, 'signal' | 'onProgress'>,
+  ): AsyncGenerator<RunEvent, void, void> {
+    const { env, policy } = this;
+    const { sft, seed } = this.config;
+    let first = 0;
+    for (let step = 1; step <= sft.steps; step++, first += sft.batch_size) {
+      options.signal?.throwIfAborted();
+      const lr = learningRate(sft.lr, step, sft.warmup_steps);
+      const update = await sftStep(policy, env, { first, batchSize: sft.batch_size, seed, careless: 0, lr });
+      const due = step % sft.eval_interval === 0;
+      const t1 = due ? (await this.evaluate(options, sft.eval_examples)).t1 : null;
+      yield* emit({ event: 'sft', phase: 'skill', step, steps: sft.steps, update, t1 });
+      if (t1 !== null && t1 >= sft.target) break;
+    }
+    if (sft.careless_steps === 0) return;
+    policy.resetOptimizer();
+    for (let step = 1; step <= sft.careless_steps; step++, first += sft.batch_size) {
+      options.signal?.throwIfAborted();
+      const lr = learningRate(sft.careless_lr, step, sft.warmup_steps);
+      const batch = { first, batchSize: sft.batch_size, seed, careless: sft.careless, lr };
+      const update = await sftStep(policy, env, batch);
+      yield* emit({ event: 'sft', phase: 'careless', step, steps: sft.careless_steps, update, t1: null });
+    }
+    policy.resetOptimizer();
+  }
+
+  destroy(): void {
+    this.policy.destroy();
+  }
+}
+
+/** The model that the settings describe: Qwen3's architecture, small, with tied embeddings. */
+function scratchModel({ model }: TrainConfig, tokenizer: CharTokenizer): ModelConfig {
+  return {
+    family: 'qwen3',
+    vocabSize: tokenizer.vocabSize,
+    hiddenSize: model.hidden_size,
+    layers: model.layers,
+    heads: model.heads,
+    kvHeads: model.kv_heads,
+    headDim: model.head_dim,
+    intermediateSize: model.intermediate_size,
+    rmsNormEps: 1e-6,
+    ropeTheta: model.rope_theta,
+    maxPositions: model.context,
+    tiedEmbeddings: true,
+    qkvBias: false,
+    qkNorm: true,
+    bosTokenId: tokenizer.id('<bos>'),
+    eosTokenId: tokenizer.id('<eos>'),
+  };
+}
+
+/** Seconds of work, pauses left out. */
+class Stopwatch {
+  #total: number;
+  #since: number | undefined;
+
+  constructor(seconds: number) {
+    this.#total = seconds;
+  }
+
+  start(): void {
+    this.#since = performance.now();
+  }
+
+  stop(): void {
+    this.#total = this.seconds;
+    this.#since = undefined;
+  }
+
+  get seconds(): number {
+    return this.#total + (this.#since === undefined ? 0 : (performance.now() - this.#since) / 1000);
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * @file Supervised fine-tuning on demonstrations that the environment writes itself: cross entropy on the assistant's
+ * tokens.
+ */
+import type { Environment, Message } from '../envs';
+import type { TrainingSequence } from '../model';
+import { PURPOSE, Random, deriveKey } from '../random';
+import { lossSettings } from './losses';
+import type { Policy, UpdateResult } from './policy';
+
+/** An environment that was asked for demonstrations and has none. */
+export class NoDemonstrationsError extends Error {
+  override name = 'NoDemonstrationsError';
+}
+
+/** The conversation of demonstration `index`: prompt and replies. */
+export async function demonstration(
+  env: Environment,
+  index: number,
+  options: { seed: number; careless: number },
+): Promise<Message[]> {
+  if (!env.demonstrate) throw new NoDemonstrationsError(`${env.name} makes no demonstrations: set sft.steps to 0`);
+  const length = env.dataset.length;
+  const example = await env.example(length === Infinity ? index : index % length);
+  const random = new Random(deriveKey(options.seed, PURPOSE.demonstration, index));
+  return [...env.promptFor(example), ...env.demonstrate(example, random, { careless: options.careless })];
+}
+
+/** One supervised step on demonstrations `first` to `first + batchSize - 1`. */
+export async function sftStep(
+  policy: Policy,
+  env: Environment,
+  options: { first: number; batchSize: number; seed: number; careless: number; lr: number },
+): Promise<UpdateResult> {
+  const { first, batchSize, lr } = options;
+  const sequences: TrainingSequence[] = [];
+  for (let i = 0; i < batchSize; i++) {
+    sequences.push(policy.chat.renderForTraining(await demonstration(env, first + i, options)));
+  }
+  const objective = { settings: lossSettings('sft'), temperature: 1, sequences: batchSize, maxCompletionLength: 1 };
+  return policy.update(sequences, { loss: 'sft', ...objective }, lr);
+}
