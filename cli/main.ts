@@ -1,0 +1,35 @@
+/** @file The command line: `terrarium <command> ...`. */
+import { STARTERS_USAGE, startersCommand } from './starters';
+import { TRAIN_USAGE, trainCommand } from './train';
+
+const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; usage: string }> = {
+  train: { run: trainCommand, usage: TRAIN_USAGE },
+  starters: { run: startersCommand, usage: STARTERS_USAGE },
+};
+
+async function main([name, ...args]: string[]): Promise<number> {
+  const command = name === undefined ? undefined : COMMANDS[name];
+  if (!command || args.includes('--help')) {
+    const usage = Object.values(COMMANDS).map((each) => each.usage);
+    process.stdout.write(`${(command ? [command.usage] : usage).join('\n')}\n`);
+    return command ? 0 : 2;
+  }
+  try {
+    await command.run(args);
+    return typeof process.exitCode === 'number' ? process.exitCode : 0;
+  } catch (error) {
+    process.stderr.write(`${describe(error)}\n`);
+    return 1;
+  }
+}
+
+/** What the user can mend is one line; anything else is a bug and shows where it happened. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ('code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')) return error.message;
+  const isBug = ['Error', 'TypeError', 'RangeError', 'ReferenceError'].includes(error.name);
+  return isBug ? (error.stack ?? error.message) : `${error.name}: ${error.message}`;
+}
+
+// Dawn keeps the process alive while its GPU object lives: leave explicitly.
+process.exit(await main(process.argv.slice(2)));
