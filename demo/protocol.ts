@@ -1,0 +1,60 @@
+/** @file What page and trainer worker say to each other. Every message is plain data. */
+import type { Trace } from '../src/envs';
+import type { Progress, RunEvent, TrainConfig } from '../src/rl';
+
+/** From the page. */
+export type Command =
+  /** Prepare a run: device, weights, pipelines. Replaces the run there was. */
+  | { type: 'open'; config: TrainConfig }
+  /** Go on until told otherwise. */
+  | { type: 'play' }
+  /** Stop after the event in progress. */
+  | { type: 'pause' }
+  /** Go on for one GRPO step, then pause. */
+  | { type: 'step' }
+  /** End the run now; its weights stay. */
+  | { type: 'stop' }
+  /** Reply to a prompt, with the starting weights and with the current ones. */
+  | { type: 'try'; id: number; prompt: string; greedy: boolean }
+  | { type: 'export'; what: 'model' | 'rollouts' }
+  /** Destroys the device, as a driver reset would: the page's own fire drill. */
+  | { type: 'lose-device' };
+
+/**
+ * `opening`: device and weights are being prepared. `ready`: nothing has happened yet. `running`, `paused`. `stopped`: by
+ * the user or an error; the weights are still there. `done`.
+ */
+export type Status = 'opening' | 'ready' | 'running' | 'paused' | 'stopped' | 'done' | 'unavailable';
+
+/** How the shipped starting model was made: starter.json. */
+export interface StarterInfo {
+  story: string;
+  eval: { t1: number; greedy: number };
+}
+
+/** A group of rollouts as the page shows it. */
+export interface ShownGroup {
+  exampleId: number;
+  traces: Trace[];
+}
+
+/** RunEvent without the rollouts, which travel apart. */
+export type ShownEvent =
+  Exclude<RunEvent, { event: 'step' }> | Omit<Extract<RunEvent, { event: 'step' }>, 'groups_detail'>;
+
+/** To the page. */
+export type Notice =
+  | { type: 'status'; status: Status }
+  /** A run is open: what it runs on, and its vocabulary by id. */
+  | { type: 'opened'; adapter: string; parameters: number; tokens: readonly string[]; starter: StarterInfo | null }
+  | { type: 'event'; event: ShownEvent }
+  | { type: 'groups'; step: number; groups: ShownGroup[] }
+  | { type: 'progress'; progress: Progress | null }
+  | { type: 'tried'; id: number; before: string; after: string }
+  | { type: 'try-failed'; id: number; message: string }
+  | { type: 'exported'; name: string; bytes: Uint8Array<ArrayBuffer> }
+  /** The device was lost and the run went back to this step by itself. */
+  | { type: 'recovered'; step: number; message: string }
+  /** No WebGPU here. */
+  | { type: 'unavailable'; message: string }
+  | { type: 'failed'; name: string; message: string };
