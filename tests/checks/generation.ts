@@ -1,0 +1,264 @@
+/**
+ * @file Generation: the same bits alone, in a batch and at any slot; prompts computed once; finished sequences cost
+ * nothing; sampler and trainer agree.
+ */
+import { Submission } from '../../src/kernels';
+import type { Gpu } from '../../src/kernels';
+import { Generator, TrainProgram, Weights, initialValues, packSequences } from '../../src/model';
+import type { GeneratedTokens, GenerationRequest, ModelConfig, TokenSampling } from '../../src/model';
+import { PURPOSE, Random, deriveKey } from '../../src/random';
+import type { Check, CheckCase } from './report';
+
+export const TINY: ModelConfig = {
+  family: 'qwen3',
+  vocabSize: 56,
+  hiddenSize: 64,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 16,
+  intermediateSize: 128,
+  rmsNormEps: 1e-6,
+  ropeTheta: 1000,
+  maxPositions: 96,
+  tiedEmbeddings: true,
+  qkvBias: false,
+  qkNorm: true,
+};
+
+/** Awkward sizes: nothing is a multiple of 4 or of a power of two. */
+export const ODD: ModelConfig = {
+  ...TINY,
+  family: 'qwen2',
+  vocabSize: 53,
+  hiddenSize: 30,
+  heads: 3,
+  kvHeads: 1,
+  headDim: 10,
+  intermediateSize: 41,
+  tiedEmbeddings: false,
+  qkvBias: true,
+  qkNorm: false,
+};
+
+/** Random weights, with embeddings large enough that distributions are neither flat nor certain. */
+export async function randomModel(gpu: Gpu, config: ModelConfig, seed = 3): Promise<Weights> {
+  const weights = await Weights.create(gpu, config);
+  const values = initialValues(weights, seed);
+  const random = new Random(deriveKey(seed, 99));
+  for (const [name, { values: data }] of values) {
+    if (name.endsWith('.bias')) for (let i = 0; i < data.length; i++) data[i] = 0.3 * random.normal();
+    if (name.includes('norm')) for (let i = 0; i < data.length; i++) data[i] = 1 + 0.2 * random.normal();
+  }
+  weights.write(values, 'random');
+  return weights;
+}
+
+const SAMPLING: TokenSampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 12, stopTokens: [2] };
+
+/** 64 requests of different prompts, lengths and settings. */
+function mixedRequests(config: ModelConfig, count: number): GenerationRequest[] {
+  const random = new Random(deriveKey(5));
+  return Array.from({ length: count }, (_, i) => ({
+    promptIds: Array.from({ length: 1 + random.below(40) }, () => random.below(config.vocabSize)),
+    key: deriveKey(1, PURPOSE.sampling, i),
+    sampling: {
+      ...SAMPLING,
+      maxTokens: 1 + random.below(30),
+      temperature: [1, 0.7, 0, 1.3][i % 4]!,
+      topK: i % 5 === 0 ? 7 : 0,
+      topP: i % 3 === 0 ? 0.9 : 1,
+      minP: i % 7 === 0 ? 0.02 : 0,
+    },
+  }));
+}
+
+function differences(a: GeneratedTokens, b: GeneratedTokens): number {
+  const bits = (values: number[]) => new Uint32Array(Float32Array.from(values).buffer);
+  if (a.ids.length !== b.ids.length || a.finishReason !== b.finishReason) return 1;
+  const [x, y] = [bits(a.logprobs), bits(b.logprobs)];
+  return a.ids.filter((id, i) => id !== b.ids[i] || x[i] !== y[i]).length;
+}
+
+const batchInvariance: Check = {
+  name: 'generation: tokens and log-probabilities bit-equal alone, among 64 and at any slot',
+  async run(gpu) {
+    const cases: CheckCase[] = [];
+    for (const [name, config] of Object.entries({ tiny: TINY, odd: ODD })) {
+      const weights = await randomModel(gpu, config);
+      const requests = mixedRequests(config, 64);
+      const generator = await Generator.create(weights, { slots: 64 });
+      const together = await Promise.all(requests.map((request) => generator.generate(request)));
+      generator.invalidate();
+      // Another order gives every sequence another slot and other neighbours.
+      const reversed = await Promise.all(requests.toReversed().map((request) => generator.generate(request)));
+      generator.destroy();
+      // Few slots and few steps per submission: sequences wait, and prompts are cut into chunks.
+      const narrow = await Generator.create(weights, { slots: 3, steps: 2, prefillRows: 16 });
+      const queued = await Promise.all(requests.map((request) => narrow.generate(request)));
+      narrow.destroy();
+      const single = await Generator.create(weights, { slots: 1 });
+      const alone: GeneratedTokens[] = [];
+      for (const request of requests) alone.push(await single.generate(request));
+      single.destroy();
+      weights.destroy();
+      const count = (other: GeneratedTokens[]) =>
+        other.reduce((sum, tokens, i) => sum + differences(alone[i]!, tokens), 0);
+      cases.push({ name: `${name}: among 64`, error: count(together), tolerance: 0 });
+      cases.push({ name: `${name}: other slots`, error: count(reversed.toReversed()), tolerance: 0 });
+      cases.push({ name: `${name}: queued, chunked`, error: count(queued), tolerance: 0 });
+      const lengths = new Set(alone.map(({ ids }) => ids.length)).size;
+      cases.push({ name: `${name}: too few different lengths to mean much`, error: lengths > 5 ? 0 : 1, tolerance: 0 });
+    }
+    return cases;
+  },
+};
+
+const logitBits: Check = {
+  name: 'generation: every logit bit-equal alone, among 64 and in prefill or decode',
+  async run(gpu) {
+    const config = TINY;
+    const weights = await randomModel(gpu, config);
+    const random = new Random(deriveKey(8));
+    const ids = Array.from({ length: 64 }, () => Array.from({ length: 20 }, () => random.below(config.vocabSize)));
+    const generator = await Generator.create(weights, { slots: 64, prefillRows: 64 * 20 });
+    const greedy = { ...SAMPLING, temperature: 0, maxTokens: 1, stopTokens: [] };
+    const ask = (promptIds: number[]) => generator.generate({ promptIds, sampling: greedy, key: [0, 0] });
+    const readLogits = async (rows: number) => {
+      const submission = new Submission(gpu);
+      const bytes = submission.read(generator.logits, rows * config.vocabSize);
+      submission.submit();
+      return new Uint32Array(await bytes);
+    };
+    await Promise.all(ids.map(ask));
+    const batch = await readLogits(64);
+    let different = 0;
+    for (const [i, prompt] of ids.entries()) {
+      if (i % 7 !== 0) continue;
+      generator.invalidate();
+      // All but the last token first, then the last one on top of the cache: the decode shape.
+      const first = await ask(prompt.slice(0, -1));
+      await generator.generate({ promptIds: prompt, sampling: greedy, key: [0, 0], continues: first.cacheId });
+      const alone = await readLogits(1);
+      different += alone.filter((word, v) => word !== batch[i * config.vocabSize + v]).length;
+    }
+    generator.destroy();
+    weights.destroy();
+    return [{ name: 'logits that differ', error: different, tolerance: 0 }];
+  },
+};
+
+const groupCosts: Check = {
+  name: 'generation: a group computes its prompt once, finished sequences cost nothing',
+  async run(gpu) {
+    const weights = await randomModel(gpu, TINY);
+    const generator = await Generator.create(weights, { slots: 256 });
+    const random = new Random(deriveKey(6));
+    const prompts = Array.from({ length: 16 }, () =>
+      Array.from({ length: 3 + random.below(45) }, () => random.below(56)),
+    );
+    const submitsBefore = gpu.stats.submits;
+    const tokens = await Promise.all(
+      prompts.flatMap((promptIds, g) =>
+        Array.from({ length: 8 }, (_, r) =>
+          generator.generate({ promptIds, sampling: { ...SAMPLING, maxTokens: 24 }, key: deriveKey(2, g, r) }),
+        ),
+      ),
+    );
+    const submits = gpu.stats.submits - submitsBefore;
+    const { prefillTokens, decodeRowSteps, sampledTokens } = generator.stats;
+    const kept = tokens.reduce((sum, { ids }) => sum + ids.length, 0);
+    const promptTokens = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
+    const replies = new Set(tokens.slice(0, 8).map(({ ids }) => ids.join())).size;
+    generator.destroy();
+    weights.destroy();
+    return [
+      {
+        name: 'prefilled tokens beyond one prompt per group',
+        error: Math.abs(prefillTokens - promptTokens),
+        tolerance: 0,
+      },
+      { name: 'decode row-steps over tokens kept', error: decodeRowSteps / kept, tolerance: 1.25 },
+      { name: 'sampled tokens that were not returned', error: sampledTokens - kept, tolerance: 0 },
+      // 24 tokens: one from the prefill, 23 in submissions of eight steps, the first of them with the prefill.
+      { name: 'submissions for 24 tokens of 128 rollouts', error: submits, tolerance: 3 },
+      { name: 'rollouts of a group must differ', error: replies > 1 ? 0 : 1, tolerance: 0 },
+    ];
+  },
+};
+
+const samplerAgainstTrainer: Check = {
+  name: 'generation: sampler and trainer agree on log-probabilities over 10,000 tokens of multi-turn groups',
+  async run(gpu) {
+    const cases: CheckCase[] = [];
+    const config = TINY;
+    const weights = await randomModel(gpu, config);
+    const gradients = await Weights.create(gpu, config, 'gradients');
+    const train = await TrainProgram.create(weights, gradients, { tokens: 24576, rows: 24576, sequences: 512 });
+    for (const temperature of [0.7, 1]) {
+      const generator = await Generator.create(weights, { slots: 256 });
+      const random = new Random(deriveKey(9));
+      const prompts = Array.from({ length: 32 }, () =>
+        Array.from({ length: 4 + random.below(20) }, () => random.below(56)),
+      );
+      const sampling = { ...SAMPLING, temperature, maxTokens: 20, stopTokens: [2, 3] };
+      const sequences = await Promise.all(
+        prompts.flatMap((prompt, g) =>
+          Array.from({ length: 8 }, async (_, r) => {
+            const ids = [...prompt];
+            const mask = prompt.map(() => 0);
+            const old = prompt.map(() => 0);
+            let continues: number | undefined;
+            for (let turn = 0; turn < 3; turn++) {
+              const reply = await generator.generate({
+                promptIds: [...ids],
+                sampling: { ...sampling, maxTokens: Math.min(20, config.maxPositions - ids.length - 1) },
+                key: deriveKey(4, g, r),
+                continues,
+              });
+              ids.push(...reply.ids);
+              mask.push(...reply.ids.map(() => 1));
+              old.push(...reply.logprobs);
+              continues = reply.cacheId;
+              const tool = [6, 7 + ((g + turn) % 30), 5];
+              if (ids.length + tool.length + 20 >= config.maxPositions) break;
+              ids.push(...tool);
+              mask.push(0, 0, 0);
+              old.push(0, 0, 0);
+            }
+            return { ids, mask, oldLogprobs: old };
+          }),
+        ),
+      );
+      const packed = packSequences(sequences, config);
+      train.temperature = temperature;
+      train.load(packed);
+      const submission = new Submission(gpu);
+      train.forward(submission);
+      const read = train.readLogprobs(submission);
+      submission.submit();
+      const trained = new Float32Array(await read);
+      let worst = 0;
+      trained.forEach((value, row) => (worst = Math.max(worst, Math.abs(value - packed.behaviour[row * 3]!))));
+      cases.push({
+        name: `T=${temperature}: largest |difference| of ${packed.rows} tokens`,
+        error: worst,
+        tolerance: 1e-4,
+      });
+      cases.push({
+        name: `T=${temperature}: tokens short of 5,000`,
+        error: Math.max(0, 5000 - packed.rows),
+        tolerance: 0,
+      });
+      const { prefixHits } = generator.stats;
+      cases.push({ name: `T=${temperature}: no cached prefix was used`, error: prefixHits > 0 ? 0 : 1, tolerance: 0 });
+      generator.destroy();
+    }
+    train.destroy();
+    gradients.destroy();
+    weights.destroy();
+    return cases;
+  },
+};
+
+export const generationChecks: Check[] = [batchInvariance, logitBits, groupCosts, samplerAgainstTrainer];

@@ -1,0 +1,314 @@
+/** @file losses/*.json: every loss, its derivative and metrics; accumulation over micro-batches; entropy; advantages. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { BEHAVIOUR_FIELDS, LOSS_METRICS, logitsBackward, logprob, policyLoss } from '../../src/kernels';
+import type { Gpu, LossParameters } from '../../src/kernels';
+import { advantages } from '../../src/rl/advantages';
+import type { AdvantageName } from '../../src/rl/advantages';
+import { lossParameters, lossSettings, referenceLoss } from '../../src/rl/losses';
+import type { LossName, LossSettings, StepTotals } from '../../src/rl/losses';
+import { readJsonFile } from './files';
+import { Bench } from './harness';
+import { relativeError } from './report';
+import type { Check, CheckCase } from './report';
+
+const TOLERANCE = 1e-4;
+/** Errors below this times the tolerance pass where the reference vanishes. */
+const FLOOR = 1e-2;
+
+/** Settings of an oracle case under our names. */
+export function oracleLossSettings(name: LossName, given: Record<string, unknown>): LossSettings {
+  const names: Record<string, keyof LossSettings> = {
+    eps_low: 'epsilonLow',
+    eps_high: 'epsilonHigh',
+    delta: 'delta',
+    beta: 'beta',
+    mask_low: 'maskLow',
+    mask_high: 'maskHigh',
+    kl_tau: 'klTau',
+  };
+  const settings: Partial<LossSettings> = {};
+  for (const [key, ours] of Object.entries(names)) if (typeof given[key] === 'number') settings[ours] = given[key];
+  if (typeof given.threshold === 'number') settings.maskLow = settings.maskHigh = given.threshold;
+  return lossSettings(name, settings);
+}
+
+/** The oracle's names of advantages. */
+const ADVANTAGES: Record<string, AdvantageName> = {
+  group_mean: 'none',
+  group_std: 'group',
+  batch: 'batch',
+  max_rl: 'max_rl',
+};
+
+interface LossParams extends Record<string, unknown> {
+  kind: LossName;
+  advantage: string | null;
+  max_completion_length?: number;
+}
+
+interface LossCase {
+  name: string;
+  group_size: number;
+  rewards: number[];
+  mask: number[][];
+  old: number[][];
+  new: number[][];
+  ref: number[][];
+  advantages: Record<string, number[]>;
+  metrics: { mismatch_kl: number; ref_kl_k3: number };
+  losses: Record<
+    string,
+    {
+      params: LossParams;
+      loss: number;
+      dloss_dnew: number[][];
+      metrics: Record<string, number>;
+      micro_losses?: Record<string, number[]>;
+    }
+  >;
+  splits?: Record<string, number[][]>;
+}
+
+interface Extra {
+  cases: LossCase[];
+  accumulation: LossCase[];
+  entropy: {
+    name: string;
+    coef: number;
+    temperature: number;
+    logits: number[][];
+    mask: number[];
+    entropy: number[];
+    loss: number;
+    dloss_dlogits: number[][];
+  }[];
+}
+
+interface Result {
+  metrics: Record<(typeof LOSS_METRICS)[number], number>;
+  /** Per row of the case, at its masked positions. */
+  gradient: number[][];
+}
+
+/** Runs the loss kernel on some rows of a case. */
+async function runLoss(
+  gpu: Gpu,
+  test: LossCase,
+  rows: readonly number[],
+  advantage: readonly number[],
+  parameters: LossParameters,
+): Promise<Result> {
+  const kept = rows.map((r) => test.mask[r]!.flatMap((m, t) => (m ? [t] : [])));
+  const begin = [0];
+  for (const positions of kept) begin.push(begin.at(-1)! + positions.length);
+  const gather = (values: number[][]) => rows.flatMap((r, i) => kept[i]!.map((t) => values[r]![t]!));
+  const [now, old, ref] = [gather(test.new), gather(test.old), gather(test.ref)];
+  const perRow = rows.flatMap((r, i) => kept[i]!.map(() => advantage[r]!));
+  const count = begin.at(-1)!;
+  const bench = new Bench(gpu, 'loss');
+  policyLoss(bench.record, {
+    begin: bench.ids('begin', begin),
+    logprob: bench.input('new', count > 0 ? now : [0]),
+    entropy: bench.input('entropy', new Float32Array(Math.max(1, count))),
+    behaviour: bench.input(
+      'behaviour',
+      count > 0 ? now.flatMap((_, i) => [old[i]!, ref[i]!, perRow[i]!]) : new Float32Array(BEHAVIOUR_FIELDS),
+    ),
+    dlogprob: bench.output('gradient', [Math.max(1, count), 2]),
+    sequenceMetrics: bench.output('per sequence', [rows.length, LOSS_METRICS.length]),
+    metrics: bench.input('metrics', new Float32Array(LOSS_METRICS.length)),
+    sequences: rows.length,
+    parameters,
+  });
+  const [metrics, gradient] = await bench.run('metrics', 'gradient');
+  return {
+    metrics: Object.fromEntries(LOSS_METRICS.map((name, i) => [name, metrics![i]!])) as Result['metrics'],
+    gradient: rows.map((_, i) => kept[i]!.map((_, t) => gradient![(begin[i]! + t) * 2]!)),
+  };
+}
+
+function closeness(actual: number, expected: number): number {
+  return Math.abs(actual - expected) / Math.max(Math.abs(expected), FLOOR);
+}
+
+function totalsOf(test: LossCase, params: LossParams): StepTotals {
+  return {
+    tokens: test.mask.flat().filter(Boolean).length,
+    sequences: test.mask.length,
+    maxCompletionLength: params.max_completion_length ?? 1,
+  };
+}
+
+function masked(test: LossCase, values: number[][], rows: readonly number[]): number[] {
+  return rows.flatMap((r) => values[r]!.filter((_, t) => test.mask[r]![t]));
+}
+
+async function checkCase(gpu: Gpu, test: LossCase): Promise<CheckCase[]> {
+  const cases: CheckCase[] = [];
+  const all = test.rewards.map((_, i) => i);
+  const groups: number[][] = [];
+  for (let at = 0; at < all.length; at += test.group_size) groups.push(test.rewards.slice(at, at + test.group_size));
+  for (const [name, expected] of Object.entries(test.advantages)) {
+    const ours = advantages(ADVANTAGES[name]!, groups).flat();
+    const error = relativeError(ours, expected, FLOOR);
+    cases.push({ name: `${test.name}: advantage ${name}`, error, tolerance: 1e-9 });
+  }
+  for (const [name, expected] of Object.entries(test.losses)) {
+    const { params } = expected;
+    const settings = oracleLossSettings(params.kind, params);
+    const totals = totalsOf(test, params);
+    const advantage = params.advantage === null ? all.map(() => 0) : test.advantages[params.advantage]!;
+    const parameters = lossParameters(params.kind, settings, totals);
+    const result = await runLoss(gpu, test, all, advantage, parameters);
+    const wanted = masked(test, expected.dloss_dnew, all);
+    const label = `${test.name}: ${name}`;
+    cases.push({ name: `${label} loss`, error: closeness(result.metrics.loss, expected.loss), tolerance: TOLERANCE });
+    const floor = FLOOR / Math.max(1, totals.tokens);
+    cases.push({
+      name: `${label} gradient`,
+      error: relativeError(result.gradient.flat(), wanted, floor),
+      tolerance: TOLERANCE,
+    });
+    for (const [metric, value] of Object.entries(expected.metrics)) {
+      cases.push({
+        name: `${label} ${metric}`,
+        error: closeness(metricOf(metric, params.kind, result, totals), value),
+        tolerance: TOLERANCE,
+      });
+    }
+
+    // The float64 reference of rl/losses.ts, to nine digits (the fixtures hold eleven).
+    const own = referenceLoss(
+      params.kind,
+      settings,
+      totals,
+      all.map((r) => ({
+        new: masked(test, test.new, [r]),
+        old: masked(test, test.old, [r]),
+        reference: masked(test, test.ref, [r]),
+        advantage: advantage[r]!,
+      })),
+    );
+    cases.push({ name: `${label} float64 loss`, error: closeness(own.loss, expected.loss), tolerance: 1e-8 });
+    cases.push({
+      name: `${label} float64 gradient`,
+      error: relativeError(own.gradient.flat(), wanted, floor),
+      tolerance: 1e-8,
+    });
+
+    for (const [split, parts] of Object.entries(test.splits ?? {})) {
+      const losses: number[] = [];
+      const gradient: number[][] = all.map(() => []);
+      for (const rows of parts) {
+        const part = await runLoss(gpu, test, rows, advantage, parameters);
+        losses.push(part.metrics.loss);
+        rows.forEach((r, i) => (gradient[r] = part.gradient[i]!));
+      }
+      const inParts = relativeError(losses, expected.micro_losses![split]!, FLOOR);
+      cases.push({ name: `${label} in ${split} micro-batches: losses`, error: inParts, tolerance: TOLERANCE });
+      cases.push({
+        name: `${label} in ${split} micro-batches: gradient`,
+        error: relativeError(gradient.flat(), wanted, floor),
+        tolerance: TOLERANCE,
+      });
+    }
+  }
+  const { tokens } = totalsOf(test, { kind: 'sft', advantage: null });
+  const plain = await runLoss(
+    gpu,
+    test,
+    all,
+    all.map(() => 0),
+    lossParameters('sft', lossSettings('sft'), { tokens, sequences: 1, maxCompletionLength: 1 }),
+  );
+  const { mismatch_kl: mismatch, ref_kl_k3: reference } = test.metrics;
+  const perToken = (value: number) => value / Math.max(1, tokens);
+  cases.push({
+    name: `${test.name}: mismatch_kl`,
+    error: closeness(perToken(plain.metrics.mismatchKl), mismatch),
+    tolerance: TOLERANCE,
+  });
+  cases.push({
+    name: `${test.name}: ref_kl_k3`,
+    error: closeness(perToken(plain.metrics.referenceKl), reference),
+    tolerance: TOLERANCE,
+  });
+  return cases;
+}
+
+function metricOf(metric: string, kind: LossName, { metrics: m }: Result, totals: StepTotals): number {
+  const sums: Record<string, number> = {
+    clip_low: m.clipLow,
+    clip_high: m.clipHigh,
+    clip_region: m.clipLow + m.clipHigh,
+    masked: m.masked,
+    masked_low: m.maskedLow,
+    masked_high: m.maskedHigh,
+    ref_kl: m.referenceLogRatio,
+  };
+  const sum = sums[metric];
+  if (sum === undefined) return NaN;
+  return sum / (kind === 'gspo' ? totals.sequences : Math.max(1, totals.tokens));
+}
+
+/** losses/cases.json and losses/extra.json. */
+export const lossesCheck: Check = {
+  name: 'oracle: losses, advantages, accumulation',
+  async run(gpu, dir) {
+    const cases: CheckCase[] = [];
+    const tests = readJsonFile(dir, 'losses', 'cases.json') as LossCase[];
+    if (existsSync(join(dir, 'losses', 'extra.json'))) {
+      const extra = readJsonFile(dir, 'losses', 'extra.json') as Extra;
+      tests.push(...extra.cases, ...extra.accumulation);
+    }
+    for (const test of tests) cases.push(...(await checkCase(gpu, test)));
+    return cases;
+  },
+};
+
+/** The entropy bonus alone: its value and its gradient through the logits. */
+export const entropyCheck: Check = {
+  name: 'oracle: entropy bonus',
+  async run(gpu, dir) {
+    if (!existsSync(join(dir, 'losses', 'extra.json'))) return [];
+    const cases: CheckCase[] = [];
+    for (const test of (readJsonFile(dir, 'losses', 'extra.json') as Extra).entropy) {
+      const rows = test.logits.length;
+      const vocabulary = test.logits[0]!.length;
+      const tokens = Math.max(1, test.mask.filter(Boolean).length);
+      const bench = new Bench(gpu, 'entropy');
+      const chunk = {
+        logits: bench.input('logits', test.logits.flat()),
+        targets: bench.ids(
+          'targets',
+          test.logits.map(() => 0),
+        ),
+        lse: bench.output('lse', [rows, 2]),
+        entropy: bench.output('entropy', [rows]),
+        rows,
+        offset: 0,
+        vocabulary,
+        temperature: test.temperature,
+      };
+      logprob(bench.record, { ...chunk, logprob: bench.output('logprob', [rows]) });
+      const weights = test.mask.flatMap((m) => [0, (m * test.coef) / tokens]);
+      logitsBackward(bench.record, { ...chunk, dlogprob: bench.input('weights', weights) });
+      const [entropy, gradient] = await bench.run('entropy', 'logits');
+      const loss = (-test.coef * test.mask.reduce((sum, m, i) => sum + m * entropy![i]!, 0)) / tokens;
+      cases.push({
+        name: `${test.name} entropy`,
+        error: relativeError(entropy!, test.entropy, FLOOR),
+        tolerance: TOLERANCE,
+      });
+      cases.push({ name: `${test.name} loss`, error: closeness(loss, test.loss), tolerance: TOLERANCE });
+      const floor = (FLOOR * Math.abs(test.coef)) / tokens;
+      cases.push({
+        name: `${test.name} gradient`,
+        error: relativeError(gradient!, test.dloss_dlogits.flat(), floor),
+        tolerance: TOLERANCE,
+      });
+    }
+    return cases;
+  },
+};

@@ -1,0 +1,42 @@
+import { readdirSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { CheckpointError, countParameters, formatModelConfig, parseModelConfig } from '../../src/model';
+import { readJsonFile } from '../checks/files';
+import { ORACLE_DIR } from '../gpu';
+
+const BASE = readJsonFile(ORACLE_DIR, 'models', 'llama-tiny', 'config.json') as Record<string, unknown>;
+
+it.each(readdirSync(`${ORACLE_DIR}/models`))('%s: reads, and reads back what it writes', (model) => {
+  const config = parseModelConfig(readJsonFile(ORACLE_DIR, 'models', model, 'config.json'));
+  expect(parseModelConfig(formatModelConfig(config))).toEqual(config);
+  const { models } = readJsonFile(ORACLE_DIR, 'cases.json') as { models: Record<string, { parameters: number }> };
+  expect(countParameters(config)).toBe(models[model]!.parameters);
+});
+
+it('reads the families and their differences', () => {
+  const read = (model: string) => parseModelConfig(readJsonFile(ORACLE_DIR, 'models', model, 'config.json'));
+  expect(read('llama-tied-gqa')).toMatchObject({ family: 'llama', headDim: 8, tiedEmbeddings: true, qkvBias: false });
+  expect(read('qwen2-tiny')).toMatchObject({ family: 'qwen2', qkvBias: true, qkNorm: false });
+  expect(read('qwen3-sharded')).toMatchObject({ family: 'qwen3', qkNorm: true, ropeTheta: 1e6, headDim: 24 });
+  expect(read('llama3-rope').ropeScaling).toMatchObject({ factor: 8, originalMaxPositions: 64 });
+});
+
+it.each([
+  [null, 'not a JSON object'],
+  [{ ...BASE, architectures: ['MixtralForCausalLM'] }, 'architecture "MixtralForCausalLM" is not supported'],
+  [{ ...BASE, hidden_act: 'gelu' }, 'hidden_act = "gelu" is not supported'],
+  [{ ...BASE, use_sliding_window: true }, 'use_sliding_window = true'],
+  [{ ...BASE, attention_bias: true }, 'attention_bias = true'],
+  [{ ...BASE, layer_types: ['sliding_attention'] }, 'layer_types holds "sliding_attention"'],
+  [{ ...BASE, quantization_config: { bits: 4 } }, 'quantization_config'],
+  [{ ...BASE, rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'rope_scaling of type "yarn"'],
+  [{ ...BASE, vocab_size: 0 }, 'vocab_size must be a positive whole number, it is 0'],
+  [{ ...BASE, hidden_size: '36' }, 'hidden_size must be a positive whole number, it is "36"'],
+  [{ ...BASE, num_key_value_heads: 2 }, 'num_attention_heads 3 is not a multiple of num_key_value_heads 2'],
+  [{ ...BASE, head_dim: 7 }, 'head_dim 7 must be even'],
+  [{ ...BASE, rms_norm_eps: 0 }, 'rms_norm_eps must be a positive number'],
+])('refuses %#', (json, message) => {
+  expect(() => parseModelConfig(json, 'm/config.json')).toThrow(CheckpointError);
+  expect(() => parseModelConfig(json, 'm/config.json')).toThrow(`m/config.json: `);
+  expect(() => parseModelConfig(json, 'm/config.json')).toThrow(message);
+});

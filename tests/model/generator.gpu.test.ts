@@ -1,0 +1,124 @@
+/** @file What generation refuses, how it is cancelled, and what it keeps between turns. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ContextLengthError, Generator, NonFiniteLogitsError, Weights, initialValues } from '../../src/model';
+import type { GenerationRequest } from '../../src/model';
+import { TINY, randomModel } from '../checks/generation';
+import { testGpu } from '../gpu';
+
+let weights: Weights;
+beforeAll(async () => {
+  weights = await randomModel(await testGpu(), TINY);
+});
+afterAll(() => weights.destroy());
+
+const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 20, stopTokens: [] };
+const request = (more: Partial<GenerationRequest> = {}): GenerationRequest => ({
+  promptIds: [5, 6, 7],
+  sampling,
+  key: [1, 2],
+  ...more,
+});
+
+it.each([
+  [request({ promptIds: [] }), RangeError, 'an empty prompt'],
+  [request({ promptIds: [1, 56] }), RangeError, 'prompt token 1: id 56 of a vocabulary of 56'],
+  [request({ sampling: { ...sampling, maxTokens: 0 } }), RangeError, 'maxTokens is 0'],
+  [
+    request({ sampling: { ...sampling, maxTokens: 94 } }),
+    ContextLengthError,
+    "prompt of 3 tokens + 94 to generate = 97; this model's context is 96",
+  ],
+  [request({ sampling: { ...sampling, stopTokens: [1, 2, 3, 4, 5] } }), RangeError, 'at most 4 stop tokens'],
+])('refuses request %# and goes on', async (bad, type, message) => {
+  const generator = await Generator.create(weights, { slots: 4 });
+  const good = generator.generate(request());
+  await expect(generator.generate(bad)).rejects.toThrow(type);
+  await expect(generator.generate(bad)).rejects.toThrow(message);
+  expect((await good).ids).toHaveLength(20);
+  expect((await generator.generate(request())).ids).toHaveLength(20);
+  generator.destroy();
+});
+
+it('refuses what its cache can never hold', async () => {
+  const small = await Generator.create(weights, { slots: 4, cacheBytes: 2 * 2 * 16 * 32 * 4 * 2 });
+  await expect(small.generate(request())).resolves.toBeDefined();
+  const long = request({ sampling: { ...sampling, maxTokens: 60 } });
+  await expect(small.generate(long)).rejects.toThrow('63 tokens do not fit the key-value cache of 32 tokens');
+  small.destroy();
+});
+
+it('a group larger than the machine is split and finished all the same', async () => {
+  const narrow = await Generator.create(weights, { slots: 3 });
+  const wide = await Generator.create(weights, { slots: 16 });
+  const ask = (generator: Generator) =>
+    Promise.all(Array.from({ length: 10 }, (_, i) => generator.generate(request({ key: [i, 0] }))));
+  const ids = (tokens: { ids: number[] }[]) => tokens.map((each) => each.ids);
+  expect(ids(await ask(narrow))).toEqual(ids(await ask(wide)));
+  expect(wide.stats.prefillTokens).toBe(3);
+  narrow.destroy();
+  wide.destroy();
+});
+
+it('stops at stop tokens and at the limit', async () => {
+  const generator = await Generator.create(weights, { slots: 4 });
+  const free = await generator.generate(request());
+  expect(free).toMatchObject({ finishReason: 'length' });
+  const stop = free.ids[7]!;
+  const stopped = await generator.generate(request({ sampling: { ...sampling, stopTokens: [stop] } }));
+  expect(stopped.finishReason).toBe('stop');
+  expect(stopped.ids).toEqual(free.ids.slice(0, free.ids.indexOf(stop) + 1));
+  generator.destroy();
+});
+
+it('a cancel ends one sequence, at once, and leaves the others', async () => {
+  const generator = await Generator.create(weights, { slots: 4, steps: 1 });
+  const controller = new AbortController();
+  const other = generator.generate(request({ sampling: { ...sampling, maxTokens: 60 } }));
+  const cancelled = generator.generate(request({ key: [3, 3], signal: controller.signal }));
+  const queuedNever = AbortSignal.abort(new Error('too late'));
+  await expect(generator.generate(request({ signal: queuedNever }))).rejects.toThrow('too late');
+  setTimeout(() => controller.abort(new Error('enough')), 30);
+  await expect(cancelled).rejects.toThrow('enough');
+  expect((await other).ids).toHaveLength(60);
+  generator.destroy();
+});
+
+it('continues a conversation from its cache, and from nothing when the cache is gone: the same tokens', async () => {
+  const generator = await Generator.create(weights, { slots: 4 });
+  const first = await generator.generate(request());
+  const promptIds = [5, 6, 7, ...first.ids, 9, 10];
+  const before = generator.stats.prefillTokens;
+  const cached = await generator.generate(request({ promptIds, continues: first.cacheId, key: [4, 4] }));
+  // The last sampled token had not been fed yet, and two are new.
+  expect(generator.stats.prefillTokens - before).toBe(3);
+  generator.invalidate();
+  const fresh = await generator.generate(request({ promptIds, continues: first.cacheId, key: [4, 4] }));
+  expect(fresh.ids).toEqual(cached.ids);
+  expect(fresh.logprobs).toEqual(cached.logprobs);
+  // Other tokens than those of the cached sequence: its cache is of no use and not used.
+  const hits = generator.stats.prefixHits;
+  await generator.generate(request({ promptIds: [1, 1, 1], continues: fresh.cacheId }));
+  expect(generator.stats.prefixHits).toBe(hits);
+  generator.destroy();
+});
+
+it('weights must not change under running sequences', async () => {
+  const generator = await Generator.create(weights, { slots: 4 });
+  const running = generator.generate(request());
+  expect(() => generator.invalidate()).toThrow('weights changed while sequences were running');
+  await running;
+  generator.invalidate();
+  generator.destroy();
+});
+
+it('logits that are not finite are an error, not a token', async () => {
+  const broken = await Weights.create(weights.gpu, TINY);
+  const values = initialValues(broken, 1);
+  values.get('model.norm.weight')!.values.fill(3e38);
+  broken.write(values, 'broken');
+  const generator = await Generator.create(broken, { slots: 4 });
+  await expect(generator.generate(request())).rejects.toThrow(NonFiniteLogitsError);
+  await expect(generator.generate(request())).rejects.toThrow("the model's logits at position 3 are not finite");
+  generator.destroy();
+  broken.destroy();
+});

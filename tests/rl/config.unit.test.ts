@@ -1,0 +1,81 @@
+import { expect, it } from 'vitest';
+import { UnknownEnvironmentError } from '../../src/envs';
+import { ConfigError, configFields, nearest, parseAssignment, resolveConfig } from '../../src/rl';
+import { configFromHash, hashFromConfig } from '../../demo/url';
+
+it('defaults work for every environment, and presets win over them', () => {
+  expect(resolveConfig({ env: 'reverse-text' })).toMatchObject({
+    seed: 1,
+    start: 'starter',
+    grpo: { steps: 30, lr: 5e-4 },
+  });
+  expect(resolveConfig({ env: 'even-digits' })).toMatchObject({ start: 'scratch', model: { hidden_size: 48 } });
+});
+
+it('later layers win, key by key', () => {
+  const config = resolveConfig(
+    { env: 'reverse-text', grpo: { lr: 1e-3, steps: 7 } },
+    { grpo: { steps: 9 } },
+    parseAssignment('grpo.group_size=4'),
+  );
+  expect(config.grpo).toMatchObject({ lr: 1e-3, steps: 9, group_size: 4, batch_size: 128 });
+});
+
+it.each([
+  [{ env: 'reverse-text', grpo: { learning_rate: 1 } }, 'unknown key grpo.learning_rate'],
+  [{ env: 'reverse-text', grpo: { lrr: 1 } }, 'unknown key grpo.lrr; did you mean grpo.lr?'],
+  [{ env: 'reverse-text', sead: 1 }, 'unknown key sead; did you mean seed?'],
+  [{ env: 'reverse-text', grpo: { lr: 'fast' } }, 'grpo.lr: '],
+  [{ env: 'reverse-text', grpo: { lr: NaN } }, 'grpo.lr: '],
+  [{ env: 'reverse-text', grpo: { loss: 'ppo' } }, 'grpo.loss: '],
+  [{ env: 'reverse-text', grpo: { group_size: 1 } }, 'grpo.group_size: '],
+  [{ env: 'reverse-text', sampling: { temperature: 0 } }, 'sampling.temperature: '],
+  [{ env: 'reverse-text', grpo: { batch_size: 100 } }, 'grpo.batch_size 100 is not a multiple of grpo.group_size 8'],
+  [{ env: 'reverse-text', grpo: { steps: 2 } }, 'grpo.warmup_steps 3 exceeds grpo.steps 2'],
+  [{ env: 'reverse-text', model: { heads: 3 } }, 'model.heads 3 is not a multiple of model.kv_heads 2'],
+  [{}, 'env is missing'],
+])('refuses %j', (layer, message) => {
+  expect(() => resolveConfig(layer)).toThrow(ConfigError);
+  expect(() => resolveConfig(layer)).toThrow(message);
+});
+
+it('names every problem at once', () => {
+  const bad = { env: 'reverse-text', grpo: { lr: -1, batchsize: 3 }, seed: 0.5 };
+  expect(() => resolveConfig(bad)).toThrow(/seed[^]*grpo\.lr[^]*grpo\.batch_size/);
+});
+
+it('a link to an environment that does not exist says which there are', () => {
+  expect(() => configFromHash('#env=chess')).toThrow(UnknownEnvironmentError);
+  expect(() => configFromHash('#env=chess')).toThrow('the library has reverse-text');
+});
+
+it('reads key=value by the type of the key', () => {
+  expect(parseAssignment('grpo.lr=1e-3')).toEqual({ grpo: { lr: 1e-3 } });
+  expect(parseAssignment('grpo.filter_zero_advantages=false')).toEqual({ grpo: { filter_zero_advantages: false } });
+  expect(parseAssignment('model.alphabet=0123')).toEqual({ model: { alphabet: '0123' } });
+  expect(() => parseAssignment('grpo.stepz=3')).toThrow('unknown key grpo.stepz; did you mean grpo.steps?');
+  expect(() => parseAssignment('grpo.lr')).toThrow('not of the form key=value');
+  expect(() => resolveConfig({ env: 'reverse-text' }, parseAssignment('grpo.lr=quick'))).toThrow('grpo.lr');
+  expect(() => resolveConfig({ env: 'reverse-text' }, parseAssignment('grpo.lr='))).toThrow('grpo.lr');
+});
+
+it('describes every setting', () => {
+  const fields = configFields();
+  expect(fields.length).toBeGreaterThan(40);
+  expect(fields.filter((field) => field.description === '')).toEqual([]);
+  expect(fields.find((field) => field.key === 'grpo.loss')).toMatchObject({ type: 'enum', default: 'dapo' });
+});
+
+it('nearest finds near names only', () => {
+  expect(nearest('stepps', ['grpo.steps', 'seed'])).toBe('grpo.steps');
+  expect(nearest('xylophone', ['grpo.steps', 'seed'])).toBeUndefined();
+});
+
+it('a URL holds the differences from the defaults and reads back', () => {
+  const config = configFromHash('#env=even-digits&seed=7&grpo.lr=0.002');
+  expect(config).toMatchObject({ env: 'even-digits', seed: 7, grpo: { lr: 0.002 } });
+  expect(hashFromConfig(config)).toBe('#env=even-digits&seed=7&grpo.lr=0.002');
+  expect(configFromHash(hashFromConfig(config))).toEqual(config);
+  expect(hashFromConfig(configFromHash(''))).toBe('#env=reverse-text');
+  expect(() => configFromHash('#grpo.lrr=1')).toThrow('did you mean grpo.lr?');
+});

@@ -1,0 +1,332 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Gpu } from '../../src/kernels';
+import { GpuLimitError, Submission } from '../../src/kernels';
+import {
+  CharTokenizer,
+  CheckpointError,
+  ContextLengthError,
+  TrainProgram,
+  Weights,
+  formatSafetensors,
+  initialValues,
+  packSequences,
+  parseSafetensors,
+  readFloats,
+} from '../../src/model';
+import type { FileSource, ModelConfig, TrainingSequence } from '../../src/model';
+import { Random, deriveKey } from '../../src/random';
+import { Policy, loadModel, lossParameters, lossSettings } from '../../src/rl';
+import type { Objective } from '../../src/rl';
+import { TINY, randomModel } from '../checks/generation';
+import { relativeError } from '../checks/report';
+import { countCalls } from '../counting';
+import { testGpu } from '../gpu';
+
+const tokenizer = new CharTokenizer('abcdefghijklmnopqrstuvwxyz0123456789 ()+=-?.,:;#\n');
+const OPTIMIZER = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.01, maxNorm: 1 };
+
+let gpu: Gpu;
+let policy: Policy;
+beforeAll(async () => {
+  gpu = await testGpu();
+  policy = await Policy.create(gpu, TINY, tokenizer, { optimizer: OPTIMIZER, microBatchTokens: 2048 });
+});
+afterAll(() => policy.destroy());
+
+function reset(seed = 1): void {
+  policy.setWeights(initialValues(policy.weights, seed), 'test');
+}
+
+/** Sequences of random lengths and ids; half of each carries loss. */
+function sequences(count: number, seed: number, longest = 40): TrainingSequence[] {
+  const random = new Random(deriveKey(seed));
+  return Array.from({ length: count }, () => {
+    const length = 2 + random.below(longest - 1);
+    return {
+      ids: Array.from({ length }, () => random.below(TINY.vocabSize)),
+      mask: Array.from({ length }, (_, i) => (i > length / 2 ? 1 : 0)),
+      oldLogprobs: Array.from({ length }, () => -4 - random.next()),
+      advantage: random.normal(),
+    };
+  });
+}
+
+const objective = (count: number, loss: Objective['loss'] = 'dapo'): Objective => ({
+  loss,
+  settings: lossSettings(loss),
+  temperature: 1,
+  sequences: count,
+  maxCompletionLength: 16,
+});
+
+it('20 steps of different sizes: one submission each, and not one object made', async () => {
+  reset();
+  const tokens = new Set<number>();
+  await policy.update(sequences(10, 0), objective(10), 1e-3); // the staging buffer of the first readback
+  const calls = countCalls(gpu.device);
+  for (let step = 1; step <= 20; step++) {
+    const batch = sequences(10 + step, step);
+    const total = () => batch.reduce((sum, { ids }) => sum + ids.length, 0);
+    while (tokens.has(total())) batch.push({ ids: [1, 2], mask: [0, 1] });
+    tokens.add(total());
+    await policy.update(batch, objective(batch.length), 1e-3);
+  }
+  calls.stop();
+  expect(tokens.size).toBe(20);
+  const { submit, commandBuffers, dispatchWorkgroups, ...made } = calls.counts;
+  expect([submit, commandBuffers]).toEqual([20, 20]);
+  expect(made).toEqual({});
+  expect(dispatchWorkgroups! / 20).toBeLessThanOrEqual(75);
+});
+
+it('one long and 31 short sequences cost what their tokens cost', async () => {
+  const config: ModelConfig = { ...TINY, maxPositions: 1024 };
+  const weights = await Weights.create(gpu, config);
+  const gradients = await Weights.create(gpu, config, 'gradients');
+  const train = await TrainProgram.create(weights, gradients, { tokens: 2048, rows: 2048, sequences: 64 });
+  const lengths = [700, ...Array.from({ length: 31 }, (_, i) => 3 + (i % 17))];
+  const tokens = lengths.reduce((a, b) => a + b, 0);
+  const of = (length: number): TrainingSequence => ({
+    ids: new Array<number>(length).fill(7),
+    mask: [0, ...new Array<number>(length - 1).fill(1)],
+  });
+  train.load(packSequences(lengths.map(of), config));
+  // Rows that matrix products compute, padding included, against tokens.
+  const ragged = train.costs();
+  for (const { kernel, workgroups } of ragged.filter((cost) => cost.kernel === 'matmul')) {
+    const [, y = 1] = workgroups;
+    if (y > 8) expect(y * 32, kernel).toBeLessThanOrEqual(1.3 * tokens); // the others run over weights, not tokens
+  }
+  // Attention does exactly the pairs that exist.
+  const pairs = lengths.reduce((sum, n) => sum + (n * (n + 1)) / 2, 0);
+  const flops = (costs: typeof ragged, kernel: string) =>
+    costs.filter((cost) => cost.kernel === kernel).reduce((sum, cost) => sum + cost.flops, 0);
+  expect(flops(ragged, 'attention')).toBe(config.layers * 4 * pairs * config.heads * config.headDim);
+  // Everything else costs what the same tokens cost in equal sequences.
+  const count = Math.round(tokens / 33);
+  train.load(
+    packSequences(
+      Array.from({ length: count }, () => of(33)),
+      config,
+    ),
+  );
+  const even = train.costs();
+  const ratio = (kernel: string) => flops(ragged, kernel) / tokens / (flops(even, kernel) / (count * 33));
+  expect(ratio('matmul')).toBeLessThan(1.05);
+  train.destroy();
+  weights.destroy();
+  gradients.destroy();
+});
+
+it.each(['dapo', 'grpo', 'dr_grpo', 'prime'] as const)(
+  '%s: one micro-batch and four give the same step',
+  async (loss) => {
+    const batch = sequences(40, 7);
+    const tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0);
+    const small = await Policy.create(gpu, TINY, tokenizer, {
+      optimizer: OPTIMIZER,
+      microBatchTokens: Math.ceil(tokens / 3.5),
+    });
+    const results = [];
+    for (const each of [policy, small]) {
+      each.setWeights(initialValues(each.weights, 1), 'test');
+      const before = gpu.stats.submits;
+      const report = await each.update(batch, objective(batch.length, loss), 1e-3);
+      results.push({ report, submits: gpu.stats.submits - before, gradients: await each.gradients.readFlat() });
+    }
+    small.destroy();
+    const [one, four] = results as [(typeof results)[0], (typeof results)[0]];
+    expect([one.submits, four.submits]).toEqual([1, 4]);
+    expect(relativeError(four.gradients, one.gradients)).toBeLessThan(1e-5);
+    expect(four.report.loss).toBeCloseTo(one.report.loss, 5);
+    expect(four.report.lossTokens).toBe(one.report.lossTokens);
+  },
+);
+
+it('logits in chunks give the loss and gradients of logits at once', async () => {
+  const weights = await randomModel(gpu, TINY);
+  const batch = packSequences(sequences(30, 3), TINY);
+  const results: { loss: number; gradients: Float32Array }[] = [];
+  for (const logitsBytes of [1 << 20, 1]) {
+    const gradients = await Weights.create(gpu, TINY, 'gradients');
+    const train = await TrainProgram.create(weights, gradients, {
+      tokens: 1024,
+      rows: 512,
+      sequences: 64,
+      logitsBytes,
+    });
+    const totals = { tokens: batch.rows, sequences: batch.sequences, maxCompletionLength: 1 };
+    Object.assign(train.loss, lossParameters('sft', lossSettings('sft'), totals));
+    train.load(batch);
+    const submission = new Submission(gpu);
+    train.forward(submission);
+    train.backward(submission);
+    const metrics = train.readMetrics(submission);
+    submission.submit();
+    results.push({ loss: new Float32Array(await metrics)[0]!, gradients: await gradients.readFlat() });
+    train.destroy();
+    gradients.destroy();
+  }
+  expect(batch.rows).toBeGreaterThan(64); // or there would be one chunk
+  expect(results[1]!.loss).toBe(results[0]!.loss);
+  expect(relativeError(results[1]!.gradients, results[0]!.gradients)).toBeLessThan(1e-6);
+  weights.destroy();
+});
+
+it('a loss starts near ln(vocabulary) and falls', async () => {
+  reset();
+  const batch = sequences(30, 11).map((sequence) => ({ ...sequence, ids: Array.from(sequence.ids, (id) => id % 4) }));
+  const losses: number[] = [];
+  for (let i = 0; i < 15; i++) losses.push((await policy.update(batch, objective(30, 'sft'), 3e-3)).loss);
+  expect(losses[0]).toBeGreaterThan(Math.log(TINY.vocabSize) * 0.6);
+  expect(losses[0]).toBeLessThan(Math.log(TINY.vocabSize) * 2);
+  expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
+});
+
+it('a gradient that is not finite changes nothing: not weights, not moments, not the step count', async () => {
+  reset();
+  await policy.update(sequences(5, 1), objective(5), 1e-3);
+  const before = await policy.snapshot();
+  const poisoned = sequences(5, 2).map((sequence, i) => (i === 3 ? { ...sequence, advantage: NaN } : sequence));
+  const report = await policy.update(poisoned, objective(5), 1e-3);
+  expect(report.finite).toBe(false);
+  expect(await policy.snapshot()).toEqual(before);
+  expect((await policy.update(sequences(5, 2), objective(5), 1e-3)).finite).toBe(true);
+});
+
+it('the same updates give the same bits, also from a snapshot', async () => {
+  const run = async (from: number, to: number) => {
+    for (let step = from; step < to; step++) await policy.update(sequences(20, step), objective(20), 1e-3);
+  };
+  reset();
+  await run(0, 4);
+  const whole = await policy.snapshot();
+  reset();
+  await run(0, 2);
+  const middle = await policy.snapshot();
+  await run(2, 3);
+  policy.restore(middle);
+  await run(2, 4);
+  expect(await policy.snapshot()).toEqual(whole);
+});
+
+it('an over-long sequence is refused before anything changes', async () => {
+  reset();
+  const before = await policy.hash();
+  const long = { ids: new Array<number>(97).fill(1), mask: new Array<number>(97).fill(0) };
+  await expect(policy.update([...sequences(3, 1), long], objective(4), 1e-3)).rejects.toThrow(ContextLengthError);
+  expect(await policy.hash()).toBe(before);
+});
+
+it('a model that the device cannot hold is refused by the name of its tensor, before anything is made', async () => {
+  const before = gpu.liveBytes;
+  const huge = { ...TINY, vocabSize: Math.ceil(gpu.device.limits.maxStorageBufferBindingSize / 256) + 1 };
+  await expect(Weights.create(gpu, huge)).rejects.toThrow(GpuLimitError);
+  await expect(Weights.create(gpu, huge)).rejects.toThrow('tensor model.embed_tokens.weight');
+  expect(gpu.liveBytes).toBe(before);
+});
+
+// ---- Checkpoints ----
+
+function folder(files: Map<string, Uint8Array>, name = 'm'): FileSource {
+  return { name, read: (file) => Promise.resolve(files.get(file)) };
+}
+
+it('an exported model loads bit for bit', async () => {
+  reset(5);
+  const files = await policy.export();
+  expect([...files.keys()].sort()).toEqual([
+    'config.json',
+    'model.safetensors',
+    'tokenizer.json',
+    'tokenizer_config.json',
+  ]);
+  const loaded = await loadModel(folder(files));
+  expect(loaded.tokenizer.tokens).toEqual(tokenizer.tokens);
+  const hash = await policy.hash();
+  reset(6);
+  expect(await policy.hash()).not.toBe(hash);
+  policy.setWeights(loaded.tensors, 'm');
+  expect(await policy.hash()).toBe(hash);
+});
+
+it.each<[string, (tensors: Map<string, { shape: number[]; values: Float32Array<ArrayBuffer> }>) => void, string]>([
+  ['missing', (t) => t.delete('model.norm.weight'), 'tensor model.norm.weight [64] is missing'],
+  [
+    'extra',
+    (t) => t.set('model.layers.2.mlp.down_proj.weight', { shape: [1], values: new Float32Array(1) }),
+    'model.layers.2.mlp.down_proj.weight does not belong',
+  ],
+  [
+    'wrongly shaped',
+    (t) => t.set('model.norm.weight', { shape: [8, 8], values: new Float32Array(64) }),
+    'tensor model.norm.weight has shape [8, 8], the config wants [64]',
+  ],
+  ['not finite', (t) => (t.get('model.norm.weight')!.values[3] = NaN), 'tensor model.norm.weight holds NaN at 3'],
+])('a checkpoint with a tensor that is %s is refused whole', async (_, spoil, message) => {
+  reset(5);
+  const hash = await policy.hash();
+  const values = initialValues(policy.weights, 9);
+  spoil(values);
+  expect(() => policy.setWeights(values, 'm')).toThrow(CheckpointError);
+  expect(() => policy.setWeights(values, 'm')).toThrow(`m: `);
+  expect(() => policy.setWeights(values, 'm')).toThrow(message);
+  expect(await policy.hash()).toBe(hash);
+});
+
+it.each<[string, (files: Map<string, Uint8Array>) => void, string]>([
+  ['config.json missing', (f) => f.delete('config.json'), 'm: config.json is missing'],
+  ['config.json is not JSON', (f) => f.set('config.json', Uint8Array.of(123)), 'm/config.json is not JSON'],
+  ['model.safetensors missing', (f) => f.delete('model.safetensors'), 'm: model.safetensors is missing'],
+  [
+    'model.safetensors cut',
+    (f) => f.set('model.safetensors', f.get('model.safetensors')!.slice(0, -5)),
+    'm/model.safetensors: tensor',
+  ],
+  ['tokenizer.json missing', (f) => f.delete('tokenizer.json'), 'm: tokenizer.json is missing'],
+  [
+    'a tokenizer of another size',
+    (f) => f.set('tokenizer.json', new TextEncoder().encode(JSON.stringify(new CharTokenizer('ab').toJson()))),
+    'tokenizer.json has 9 tokens, config.json says 56',
+  ],
+  [
+    'an index into another folder',
+    (f) =>
+      f.set('model.safetensors.index.json', new TextEncoder().encode('{"weight_map": {"a": "../../x.safetensors"}}')),
+    'tensor a lies in "../../x.safetensors"',
+  ],
+  [
+    'an index without a map',
+    (f) => f.set('model.safetensors.index.json', new TextEncoder().encode('{}')),
+    'weight_map is missing',
+  ],
+  [
+    'a shard missing',
+    (f) => f.set('model.safetensors.index.json', new TextEncoder().encode('{"weight_map": {"a": "x.safetensors"}}')),
+    'm: x.safetensors is missing',
+  ],
+])('a folder with %s is refused by file', async (_, spoil, message) => {
+  const files = new Map<string, Uint8Array>(await policy.export());
+  spoil(files);
+  await expect(loadModel(folder(files))).rejects.toThrow(CheckpointError);
+  await expect(loadModel(folder(files))).rejects.toThrow(message);
+});
+
+it('shards load like one file', async () => {
+  const files = new Map<string, Uint8Array>(await policy.export());
+  const whole = parseSafetensors(files.get('model.safetensors')!, 'whole');
+  const names = [...whole.entries.keys()];
+  const map: Record<string, string> = {};
+  [names.slice(0, 5), names.slice(5)].forEach((part, i) => {
+    const file = `model-0000${i + 1}-of-00002.safetensors`;
+    for (const name of part) map[name] = file;
+    const tensors = new Map(
+      part.map((name) => [name, { shape: whole.entries.get(name)!.shape, values: readFloats(whole, name) }]),
+    );
+    files.set(file, formatSafetensors(tensors));
+  });
+  files.delete('model.safetensors');
+  files.set('model.safetensors.index.json', new TextEncoder().encode(JSON.stringify({ weight_map: map })));
+  const { tensors } = await loadModel(folder(files));
+  for (const name of names) expect(tensors.get(name)!.values).toEqual(readFloats(whole, name));
+});
