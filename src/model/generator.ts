@@ -73,6 +73,11 @@ export interface GeneratorStats {
   prefixHits: number;
 }
 
+/** The generator was destroyed while sequences were waiting for their tokens. */
+export class GeneratorDestroyedError extends Error {
+  override name = 'GeneratorDestroyedError';
+}
+
 /** The model produced NaN or infinite logits: nothing can be sampled from them. */
 export class NonFiniteLogitsError extends Error {
   override name = 'NonFiniteLogitsError';
@@ -119,6 +124,7 @@ export class Generator {
   #queue: Sequence[] = [];
   #nextCacheId = 1;
   #loop: Promise<void> | undefined;
+  #destroyed = false;
 
   private constructor(
     readonly weights: Weights,
@@ -182,13 +188,20 @@ export class Generator {
     return this.prefill.logits;
   }
 
+  /** Frees everything; sequences in flight are rejected with GeneratorDestroyedError. */
   destroy(): void {
+    this.#destroyed = true;
     this.prefill.program.destroy();
     this.decode.program.destroy();
     this.state.destroy();
   }
 
+  #alive(): void {
+    if (this.#destroyed) throw new GeneratorDestroyedError('this generator was destroyed');
+  }
+
   #check({ promptIds, sampling }: GenerationRequest): void {
+    this.#alive();
     const { config } = this.weights;
     const total = promptIds.length + sampling.maxTokens;
     if (sampling.stopTokens.length > MAX_STOP_TOKENS) {
@@ -219,6 +232,7 @@ export class Generator {
       // Let everybody who is about to ask do so first: groups share their prompt only when admitted together.
       await nextTask();
       while (this.#queue.length > 0 || this.#running.size > 0) {
+        this.#alive();
         this.#dropAborted();
         const gangs = this.#admit();
         if (this.#running.size > 0) await this.#step(gangs);
@@ -366,6 +380,7 @@ export class Generator {
   }
 
   async #submit(chunk: PrefillChunk | undefined, decodes: boolean): Promise<void> {
+    this.#alive(); // an earlier chunk's readback may have taken a while
     const { gpu } = this.weights;
     const { results, control, capacity } = this.state;
     gpu.write(control.buffer, 0, Uint32Array.of(0));

@@ -19,6 +19,11 @@ const request = (more: Partial<GenerationRequest> = {}): GenerationRequest => ({
   ...more,
 });
 
+/** Waits until so many tokens have been sampled: a moment in the middle of generation, whatever the machine's speed. */
+async function sampled(generator: Generator, tokens: number): Promise<void> {
+  while (generator.stats.sampledTokens < tokens) await new Promise(setImmediate);
+}
+
 it.each([
   [request({ promptIds: [] }), RangeError, 'an empty prompt'],
   [request({ promptIds: [1, 56] }), RangeError, 'prompt token 1: id 56 of a vocabulary of 56'],
@@ -77,7 +82,8 @@ it('a cancel ends one sequence, at once, and leaves the others', async () => {
   const cancelled = generator.generate(request({ key: [3, 3], signal: controller.signal }));
   const queuedNever = AbortSignal.abort(new Error('too late'));
   await expect(generator.generate(request({ signal: queuedNever }))).rejects.toThrow('too late');
-  setTimeout(() => controller.abort(new Error('enough')), 30);
+  await sampled(generator, 8);
+  controller.abort(new Error('enough'));
   await expect(cancelled).rejects.toThrow('enough');
   expect((await other).ids).toHaveLength(60);
   generator.destroy();
@@ -109,6 +115,18 @@ it('weights must not change under running sequences', async () => {
   await running;
   generator.invalidate();
   generator.destroy();
+});
+
+it('destroyed in the middle, it rejects what it owes, and the device is none the worse', async () => {
+  const generator = await Generator.create(weights, { slots: 2, steps: 1 });
+  const running = [1, 2, 3].map((key) => generator.generate(request({ key: [key, 0] })));
+  await sampled(generator, 4);
+  generator.destroy();
+  for (const result of await Promise.allSettled(running)) {
+    expect(result).toMatchObject({ status: 'rejected', reason: { name: 'GeneratorDestroyedError' } });
+  }
+  await expect(generator.generate(request())).rejects.toThrow('this generator was destroyed');
+  await weights.gpu.idle(); // throws whatever WebGPU has to say
 });
 
 it('logits that are not finite are an error, not a token', async () => {
