@@ -1,17 +1,30 @@
 /**
  * @file An environment is a dataset, a way to roll out (harness) and a rubric. The same object serves evals, training and
  * synthetic data.
+ *
+ * The life of a rollout: set-up hooks; the conversation (`play`); scoring; clean-up hooks, whatever happened.
  */
-import type { Random, RandomKey } from '../random';
+import { PURPOSE, Random, subKey } from '../random';
+import type { RandomKey } from '../random';
 import { exampleAt } from './dataset';
 import type { Dataset, Example, TaskRow } from './dataset';
+import { TimeLimitError, withTimeLimit } from './deadline';
+import { contentKey } from './key';
 import { Parser } from './parser';
 import { Rubric } from './rubric';
-import type { Trace, TraceError } from './trace';
-import type { ChatModel, Message, PreviousTurn, SamplingArgs } from './types';
+import type { ScoreCard } from './rubric';
+import { traceOf } from './state';
+import type { State } from './state';
+import { now, traceError } from './trace';
+import type { Trace } from './trace';
+import type { ChatModel, Message, PreviousTurn, SamplingArgs, ToolSchema, TurnTokens } from './types';
 
 /** Writes what a demonstrator would: the messages after the prompt. `careless` is the share of deliberate mistakes. */
-export type Demonstrator = (row: TaskRow, random: Random, options: { careless: number }) => Message[];
+export type Demonstrator = (
+  row: TaskRow,
+  random: Random,
+  options: { careless: number },
+) => Message[] | Promise<Message[]>;
 
 export interface EnvironmentOptions {
   /** Unique name, as in the library and on the command line. */
@@ -19,7 +32,7 @@ export interface EnvironmentOptions {
   dataset: Dataset;
   /** Held-out tasks; the training dataset where there are none. */
   evalDataset?: Dataset | undefined;
-  systemPrompt?: string;
+  systemPrompt?: string | undefined;
   /** Messages between system prompt and question, for rows that give a question. */
   fewShot?: readonly Message[];
   parser?: Parser;
@@ -28,6 +41,10 @@ export interface EnvironmentOptions {
   sampling?: SamplingArgs;
   /** A reward from here on counts as solved. */
   passThreshold?: number;
+  /** Seconds that a whole rollout may take; then it ends as `timeout_reached` and is scored as it is. */
+  timeoutSeconds?: number;
+  /** Longest sequence in tokens, prompt and reply together, for models that say their tokens. */
+  maxSeqLen?: number;
   /** Demonstrations for supervised fine-tuning, where the environment can make them. */
   demonstrate?: Demonstrator | undefined;
 }
@@ -45,6 +62,19 @@ export interface RolloutOptions extends RolloutIdentity {
   signal?: AbortSignal | undefined;
 }
 
+type Hook = (state: State) => void | Promise<void>;
+
+interface NamedHook<T> {
+  name: string;
+  priority: number;
+  run: T;
+}
+
+/** Higher priorities first, equal ones by name. */
+export function inOrder<T extends { name: string; priority: number }>(hooks: readonly T[]): T[] {
+  return [...hooks].sort((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1));
+}
+
 export abstract class Environment {
   readonly name: string;
   readonly dataset: Dataset;
@@ -55,7 +85,13 @@ export abstract class Environment {
   readonly rubric: Rubric;
   readonly sampling: SamplingArgs;
   readonly passThreshold: number;
+  readonly timeoutSeconds: number;
+  readonly maxSeqLen: number;
   readonly demonstrate: Demonstrator | undefined;
+
+  readonly #setups: NamedHook<Hook>[] = [];
+  readonly #cleanups: NamedHook<Hook>[] = [];
+  readonly #teardowns: NamedHook<() => void | Promise<void>>[] = [];
 
   constructor(options: EnvironmentOptions) {
     this.name = options.name;
@@ -67,7 +103,29 @@ export abstract class Environment {
     this.rubric = options.rubric ?? new Rubric({}, { parser: this.parser });
     this.sampling = options.sampling ?? {};
     this.passThreshold = options.passThreshold ?? 0.5;
+    this.timeoutSeconds = options.timeoutSeconds ?? Infinity;
+    this.maxSeqLen = options.maxSeqLen ?? Infinity;
     this.demonstrate = options.demonstrate;
+  }
+
+  /** Adds something to be done before a rollout's first turn. */
+  protected addSetup(name: string, run: Hook, priority = 0): void {
+    this.#setups.push({ name, run, priority });
+  }
+
+  /** Adds something to be done after every rollout, also one that failed, ran out of time or was cancelled. */
+  protected addCleanup(name: string, run: Hook, priority = 0): void {
+    this.#cleanups.push({ name, run, priority });
+  }
+
+  /** Adds something to be done when the environment itself is no longer needed. */
+  protected addTeardown(name: string, run: () => void | Promise<void>, priority = 0): void {
+    this.#teardowns.push({ name, run, priority });
+  }
+
+  /** Ends the environment: runs its teardown hooks. */
+  async teardown(): Promise<void> {
+    for (const { run } of inOrder(this.#teardowns)) await run();
   }
 
   /**
@@ -85,78 +143,167 @@ export abstract class Environment {
     return [...system, ...this.fewShot, { role: 'user', content: row.question! }];
   }
 
+  /** Tools that the model is offered. */
+  toolSchemas(): readonly ToolSchema[] {
+    return [];
+  }
+
   /**
-   * Plays one task with a model and scores it. Failures end up in the trace's `error`; only a cancel is thrown.
+   * Plays one task with a model and scores it as a group of one. Failures end up in the trace's `error`; only a cancel is
+   * thrown.
    */
   async rollout(example: Example, model: ChatModel, options: RolloutOptions): Promise<Trace> {
-    const trace = this.#begin(example, options);
-    const started = performance.now();
-    try {
-      await this.play(trace, model, options);
-    } catch (error) {
-      if (options.signal?.aborted) throw error;
-      trace.error = errorOf('environment', error);
-    }
-    trace.timing.generationSeconds = (performance.now() - started) / 1000;
-    if (!trace.error) {
-      const scoring = performance.now();
-      await this.rubric.score(trace);
-      trace.timing.scoringSeconds = (performance.now() - scoring) / 1000;
-    }
-    return trace;
+    const [trace] = await this.rolloutGroup(example, model, [options]);
+    return trace!;
+  }
+
+  /**
+   * Plays one task several times, all at once, and scores the rollouts as a group.
+   * @param onTrace called as each rollout is done: scored, unless the rubric has group functions, which need them all
+   * @returns in the order of `rollouts`
+   */
+  async rolloutGroup(
+    example: Example,
+    model: ChatModel,
+    rollouts: readonly RolloutOptions[],
+    onTrace?: (trace: Trace) => void,
+  ): Promise<Trace[]> {
+    const { rubric, parser } = this;
+    const cards = await Promise.all(
+      rollouts.map(async (options) => {
+        const state = await this.#play(example, model, options);
+        const card = rubric.open(state, parser);
+        await scored(card, () => card.scoreAlone());
+        if (!rubric.hasGroupRewards) onTrace?.(traceOf(state));
+        return card;
+      }),
+    );
+    await rubric.close(cards);
+    const traces = cards.map(({ state }) => traceOf(state));
+    if (rubric.hasGroupRewards && onTrace) traces.forEach(onTrace);
+    return traces;
   }
 
   /** The harness: talks to the model until the rollout is over, filling `completion`, `turns` and `stopCondition`. */
-  protected abstract play(trace: Trace, model: ChatModel, options: RolloutOptions): Promise<void>;
+  protected abstract play(state: State, model: ChatModel, options: RolloutOptions): Promise<void>;
+
+  /** From the prompt to the last turn, under the time limit, with hooks around it. */
+  async #play(example: Example, model: ChatModel, options: RolloutOptions): Promise<State> {
+    const whole = this.#begin(example, options);
+    let state = whole;
+    const { signal } = options;
+    try {
+      await withTimeLimit('the rollout', this.timeoutSeconds, signal, async (limited) => {
+        whole.signal = limited;
+        await this.#timed(whole, 'setup', () => this.#runHooks(inOrder(this.#setups), whole));
+        await this.#timed(whole, 'generation', () => this.play(whole, model, options));
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      // Code that was left behind may still write to the state it knows: go on with a copy.
+      state = { ...whole, ...structuredClone(traceOf(whole)) };
+      if (error instanceof TimeLimitError && whole.signal.aborted) {
+        state.stopCondition = 'timeout_reached';
+        state.isTruncated = true;
+        state.timing.generation.end = now();
+      } else {
+        state.error = traceError('environment', error, error instanceof HookError ? error.hook : undefined);
+        state.stopCondition = 'has_error';
+      }
+    } finally {
+      await this.#cleanUp(state, signal);
+    }
+    state.signal = signal ?? NEVER;
+    return state;
+  }
+
+  async #cleanUp(state: State, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#runHooks(inOrder(this.#cleanups), state);
+    } catch (error) {
+      if (!signal?.aborted) state.error ??= traceError('environment', error, (error as HookError).hook);
+    }
+  }
+
+  async #runHooks(hooks: readonly NamedHook<Hook>[], state: State): Promise<void> {
+    for (const { name, run } of hooks) {
+      try {
+        await run(state);
+      } catch (error) {
+        throw new HookError(name, error);
+      }
+    }
+  }
+
+  async #timed(state: State, what: 'setup' | 'generation', task: () => Promise<void>): Promise<void> {
+    state.timing[what].start = now();
+    try {
+      await task();
+    } finally {
+      state.timing[what].end = now();
+    }
+  }
 
   /**
-   * Asks the model for one reply and records it.
-   * @returns false when the rollout is over: the conversation did not fit, or the model failed
+   * Asks the model for one reply and records it. A conversation that does not fit sets `promptTooLong`; a model that fails
+   * is the state's `error`.
    */
-  protected async takeTurn(trace: Trace, model: ChatModel, options: RolloutOptions): Promise<boolean> {
-    const messages = [...trace.prompt, ...trace.completion];
-    const previousTurn = trace.turns.at(-1);
+  protected async takeTurn(state: State, model: ChatModel, options: RolloutOptions): Promise<void> {
+    const messages = [...state.prompt, ...state.completion];
+    const previousTurn = state.turns.at(-1);
     const previous: PreviousTurn | undefined = previousTurn?.tokens && {
       tokens: previousTurn.tokens,
       messages: previousTurn.promptMessages + 1,
       ended: previousTurn.finishReason !== 'length',
     };
-    const started = performance.now();
+    const start = now();
     try {
       const sampling = { ...this.sampling, ...options.sampling };
+      const tools = state.tools.length > 0 ? { tools: state.tools } : {};
       const reply = await model.complete(
-        { messages, sampling, key: options.key, previous },
-        { signal: options.signal },
+        { messages, sampling, key: options.key, previous, ...tools },
+        { signal: state.signal },
       );
-      trace.completion.push(reply.message);
-      trace.turns.push({
+      const fitted = reply.tokens && fitTokens(reply.tokens, this.maxSeqLen);
+      if (fitted?.overlongPrompt) {
+        state.promptTooLong = true;
+        state.isTruncated = true;
+        return;
+      }
+      state.completion.push(reply.message);
+      state.turns.push({
         promptMessages: messages.length,
-        finishReason: reply.finishReason,
-        seconds: (performance.now() - started) / 1000,
-        ...(reply.tokens && { tokens: reply.tokens }),
+        finishReason: fitted?.isTruncated ? 'length' : reply.finishReason,
+        span: { start, end: now() },
+        usage: reply.usage,
+        ...(fitted && { tokens: fitted.tokens }),
       });
-      if (reply.finishReason === 'length') trace.isTruncated = true;
-      return true;
+      if (reply.finishReason === 'length' || fitted?.isTruncated) state.isTruncated = true;
     } catch (error) {
-      if (options.signal?.aborted) throw error;
+      if (state.signal.aborted) throw error;
       if (error instanceof Error && error.name === 'ContextLengthError') {
-        trace.stopCondition = 'prompt_too_long';
-        trace.isTruncated = true;
-      } else trace.error = errorOf('model', error);
-      return false;
+        state.promptTooLong = true;
+        state.isTruncated = true;
+      } else state.error = traceError('model', error);
     }
   }
 
-  #begin(example: Example, { draw, rollout }: RolloutIdentity): Trace {
+  #begin(example: Example, { draw, rollout, key, signal }: RolloutOptions): State {
+    const start = now();
+    const span = () => ({ start, end: start });
+    const { exampleId, ...row } = example;
     return {
       environment: this.name,
-      exampleId: example.exampleId,
+      task: example.task ?? '',
+      taskKey: contentKey(row),
+      exampleId,
       draw,
       rollout,
       prompt: this.promptFor(example),
       completion: [],
       answer: example.answer ?? '',
       info: example.info ?? {},
+      tools: [...this.toolSchemas()],
       turns: [],
       reward: null,
       metrics: {},
@@ -164,12 +311,60 @@ export abstract class Environment {
       stopCondition: null,
       isTruncated: false,
       error: null,
-      timing: { generationSeconds: 0, scoringSeconds: 0 },
+      timing: { setup: span(), generation: span(), scoring: span(), environment: [] },
+      example,
+      scratch: {},
+      random: new Random(subKey(key, PURPOSE.environment)),
+      signal: signal ?? NEVER,
+      finalEnvResponse: null,
+      promptTooLong: false,
     };
   }
 }
 
-function errorOf(source: TraceError['source'], error: unknown): TraceError {
-  const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return { source, name, message };
+/** A signal that never aborts. */
+const NEVER = new AbortController().signal;
+
+/** A hook that failed, with its name and its own words. */
+class HookError extends Error {
+  constructor(
+    readonly hook: string,
+    cause: unknown,
+  ) {
+    const { name, message } = cause instanceof Error ? cause : new Error(String(cause));
+    super(message, { cause });
+    this.name = name;
+  }
+}
+
+/** Times a scoring. */
+async function scored({ state }: ScoreCard, score: () => Promise<void>): Promise<void> {
+  state.timing.scoring.start = now();
+  await score();
+  state.timing.scoring.end = now();
+}
+
+/**
+ * Cuts a turn's tokens to a sequence length. A prompt over the limit, or that leaves no room, has no completion left.
+ * @param maxSeqLen tokens of prompt and completion together; Infinity = no limit
+ */
+export function fitTokens(
+  tokens: TurnTokens,
+  maxSeqLen: number,
+): { tokens: TurnTokens; overlongPrompt: boolean; isTruncated: boolean } {
+  const { promptIds, completionIds, logprobs } = tokens;
+  const room = Math.max(0, maxSeqLen - promptIds.length);
+  if (completionIds.length <= room && promptIds.length <= maxSeqLen) {
+    return { tokens, overlongPrompt: false, isTruncated: false };
+  }
+  return {
+    tokens: {
+      ...tokens,
+      promptIds: promptIds.slice(0, maxSeqLen),
+      completionIds: completionIds.slice(0, room),
+      logprobs: logprobs.slice(0, room),
+    },
+    overlongPrompt: promptIds.length > maxSeqLen,
+    isTruncated: true,
+  };
 }

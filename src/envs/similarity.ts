@@ -6,9 +6,32 @@
  * symmetric, and like difflib ignores characters that make up more than 1% of a `b` of 200 or more.
  */
 export function sequenceRatio(a: string, b: string): number {
-  const x = [...a];
-  const y = [...b];
+  const [x, y] = [[...a], [...b]];
   if (x.length + y.length === 0) return 1;
+  const matched = blocksBetween(x, y).reduce((sum, [, , size]) => sum + size, 0);
+  return (2 * matched) / (x.length + y.length);
+}
+
+/** [start in a, start in b, size], in code points. */
+export type MatchingBlock = [number, number, number];
+
+/**
+ * Python's SequenceMatcher(None, a, b).get_matching_blocks(): the blocks that `sequenceRatio` counts, in order, adjacent
+ * ones joined, and an empty one at the end of both strings.
+ */
+export function matchingBlocks(a: string, b: string): MatchingBlock[] {
+  const [x, y] = [[...a], [...b]];
+  const joined: MatchingBlock[] = [];
+  for (const [i, j, size] of blocksBetween(x, y).sort((p, q) => p[0] - q[0])) {
+    const last = joined.at(-1);
+    if (last && last[0] + last[2] === i && last[1] + last[2] === j) last[2] += size;
+    else joined.push([i, j, size]);
+  }
+  return [...joined, [x.length, y.length, 0]];
+}
+
+/** Matching blocks in the order of their finding. */
+function blocksBetween(x: readonly string[], y: readonly string[]): MatchingBlock[] {
   const places = new Map<string, number[]>();
   y.forEach((character, j) => {
     const list = places.get(character);
@@ -19,20 +42,16 @@ export function sequenceRatio(a: string, b: string): number {
     const popular = Math.floor(y.length / 100) + 1;
     for (const [character, list] of places) if (list.length > popular) places.delete(character);
   }
-  return (2 * matchedCharacters(x, y, places)) / (x.length + y.length);
-}
-
-function matchedCharacters(x: readonly string[], y: readonly string[], places: Map<string, number[]>): number {
-  let matched = 0;
+  const blocks: MatchingBlock[] = [];
   const open: [number, number, number, number][] = [[0, x.length, 0, y.length]];
   for (let range = open.pop(); range; range = open.pop()) {
     const [aLow, aHigh, bLow, bHigh] = range;
     const [i, j, size] = longestMatch(x, y, places, aLow, aHigh, bLow, bHigh);
     if (size === 0) continue;
-    matched += size;
+    blocks.push([i, j, size]);
     open.push([aLow, i, bLow, j], [i + size, aHigh, j + size, bHigh]);
   }
-  return matched;
+  return blocks;
 }
 
 /** The longest block x[i..i+size) = y[j..j+size) inside the ranges; the earliest in x, then in y. */
@@ -44,8 +63,8 @@ function longestMatch(
   aHigh: number,
   bLow: number,
   bHigh: number,
-): [number, number, number] {
-  let best: [number, number, number] = [aLow, bLow, 0];
+): MatchingBlock {
+  let best: MatchingBlock = [aLow, bLow, 0];
   let lengths = new Map<number, number>();
   for (let i = aLow; i < aHigh; i++) {
     const next = new Map<number, number>();

@@ -2,23 +2,34 @@
  * @file The record of one rollout. The viewer, the trainer, the exporter and the eval store all read this one type; it is
  * plain data and goes into JSON as it is.
  */
-import type { Message, TurnTokens } from './types';
+import type { FinishReason, Message, ToolSchema, TurnTokens, Usage } from './types';
+
+/** A piece of time, in seconds since 1970. */
+export interface Span {
+  start: number;
+  end: number;
+}
 
 /** One request to the model and its reply. */
 export interface Turn {
   /** Messages of the conversation before this reply. */
   promptMessages: number;
-  finishReason: 'stop' | 'length' | 'tool_calls';
+  finishReason: FinishReason;
   tokens?: TurnTokens;
-  /** Seconds the model took. */
-  seconds: number;
+  /** As the model counted them. */
+  usage?: Usage;
+  /** The model's time. */
+  span: Span;
+  /** Where an environment judges single turns: the turn's own reward and advantage, instead of the rollout's. */
+  reward?: number;
+  advantage?: number;
 }
 
 /** What went wrong, and whose fault it is: an error is never a reward of 0. */
 export interface TraceError {
-  /** `model`: the endpoint or the device; `environment`: its own code; `reward`: a reward function. */
+  /** `model`: the endpoint or the device; `environment`: its own code or a tool; `reward`: a reward function. */
   source: 'model' | 'environment' | 'reward';
-  /** The reward function or hook, where known. */
+  /** The reward function, tool or hook, where known. */
   where?: string;
   name: string;
   message: string;
@@ -26,6 +37,10 @@ export interface TraceError {
 
 export interface Trace {
   environment: string;
+  /** The environment of a group that played it; otherwise the row's own task, or ''. */
+  task: string;
+  /** Names the task by what it is: equal rows have equal keys, wherever they stand in whatever dataset. */
+  taskKey: string;
   exampleId: number;
   /** How often this example had been used before. */
   draw: number;
@@ -36,6 +51,8 @@ export interface Trace {
   completion: Message[];
   answer: string;
   info: Record<string, unknown>;
+  /** Tools that the model was offered. */
+  tools: ToolSchema[];
   turns: Turn[];
   /** Weighted sum of the rewards; null when it could not be computed. */
   reward: number | null;
@@ -47,7 +64,30 @@ export interface Trace {
   /** Some reply was cut off at its token limit, or the prompt did not fit. */
   isTruncated: boolean;
   error: TraceError | null;
-  timing: { generationSeconds: number; scoringSeconds: number };
+  timing: {
+    setup: Span;
+    /** The conversation: the model's turns and the environment's answers. */
+    generation: Span;
+    scoring: Span;
+    /** The environment's own answers. */
+    environment: Span[];
+  };
+}
+
+/** Now, in seconds since 1970 with the clock's finest resolution. */
+export function now(): number {
+  return (performance.timeOrigin + performance.now()) / 1000;
+}
+
+/** Length of a span in seconds. */
+export function seconds({ start, end }: Span): number {
+  return end - start;
+}
+
+/** An error as a trace records it. */
+export function traceError(source: TraceError['source'], error: unknown, where?: string): TraceError {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  return { source, ...(where !== undefined && { where }), name, message };
 }
 
 /** A token sequence to train on. */
@@ -57,30 +97,60 @@ export interface TokenSample {
   mask: number[];
   /** Per token, of those with mask 1; 0 elsewhere. */
   logprobs: number[];
+  /** Per token, the advantage of its turn; 0 where mask is 0. */
+  advantages: number[];
+}
+
+export interface TokenSampleOptions {
+  /** One sample per turn, instead of one per conversation as far as its tokens continue each other. */
+  branching?: boolean;
 }
 
 /**
  * The rollout as token sequences. A turn whose prompt extends the tokens so far exactly is appended to them, the
  * environment's tokens masked; where it does not (a template that rewrites earlier turns) a new sequence begins.
  */
-export function tokenSamples(turns: readonly Turn[]): TokenSample[] {
+export function tokenSamples(
+  { turns, advantage }: Pick<Trace, 'turns' | 'advantage'>,
+  { branching = false }: TokenSampleOptions = {},
+): TokenSample[] {
   const samples: TokenSample[] = [];
-  for (const { tokens } of turns) {
+  for (const { tokens, advantage: own } of turns) {
     if (!tokens) continue;
     const { promptIds, completionIds, logprobs } = tokens;
-    let sample = samples.at(-1);
-    const extended =
-      sample && promptIds.length >= sample.ids.length && sample.ids.every((id, i) => id === promptIds[i]);
-    if (!sample || !extended) samples.push((sample = { ids: [], mask: [], logprobs: [] }));
+    let sample = branching ? undefined : samples.at(-1);
+    if (!sample || !extendsTokens(promptIds, sample.ids)) {
+      samples.push((sample = { ids: [], mask: [], logprobs: [], advantages: [] }));
+    }
     const added = promptIds.slice(sample.ids.length);
+    const zeros = added.map(() => 0);
     sample.ids.push(...added, ...completionIds);
-    sample.mask.push(...added.map(() => 0), ...completionIds.map(() => 1));
-    sample.logprobs.push(...added.map(() => 0), ...logprobs);
+    sample.mask.push(...zeros, ...completionIds.map(() => 1));
+    sample.logprobs.push(...zeros, ...logprobs);
+    sample.advantages.push(...zeros, ...completionIds.map(() => own ?? advantage ?? 0));
   }
   return samples;
 }
 
+/** How often a turn's prompt did not extend the tokens before it: each costs a sample of its own. */
+export function prefixBreaks(turns: readonly Turn[]): number {
+  const samples = tokenSamples({ turns: [...turns], advantage: null });
+  return Math.max(0, samples.length - 1);
+}
+
+function extendsTokens(ids: readonly number[], prefix: readonly number[]): boolean {
+  return ids.length >= prefix.length && prefix.every((id, i) => id === ids[i]);
+}
+
 /** Tokens the model sampled. */
 export function completionTokens(trace: Trace): number {
-  return trace.turns.reduce((sum, { tokens }) => sum + (tokens?.completionIds.length ?? 0), 0);
+  return trace.turns.reduce(
+    (sum, { tokens, usage }) => sum + (tokens?.completionIds.length ?? usage?.completionTokens ?? 0),
+    0,
+  );
+}
+
+/** Traces as JSON Lines: one object per line, each line ended. */
+export function formatTraces(traces: readonly Trace[]): string {
+  return traces.map((trace) => `${JSON.stringify(trace)}\n`).join('');
 }

@@ -5,9 +5,23 @@ export type Role = 'system' | 'user' | 'assistant' | 'tool';
 
 export interface ToolCall {
   id: string;
+  /** '' where the model's text names none. */
   name: string;
-  /** JSON text, as the model wrote it. */
+  /** JSON text of the arguments object, as the model wrote it. */
   arguments: string;
+}
+
+/**
+ * What was wrong with a model's text where it meant to call a tool. `repaired`: the call could be read all the same (an
+ * unclosed tag at the end, say); `malformed`: it could not, and there is no call to run.
+ */
+export interface ParseIssue {
+  severity: 'repaired' | 'malformed';
+  message: string;
+  /** The piece of text it is about, shortened. */
+  text: string;
+  /** The call it belongs to, by id; a malformed one has a call too, so that the environment can answer it. */
+  toolCallId?: string;
 }
 
 export interface Message {
@@ -15,6 +29,8 @@ export interface Message {
   content: string;
   /** Calls that an assistant message makes. */
   toolCalls?: ToolCall[];
+  /** What the chat format could not read as it stands. */
+  issues?: ParseIssue[];
   /** For a tool message: the call it answers. */
   toolCallId?: string;
 }
@@ -74,10 +90,13 @@ export interface Usage {
   completionTokens: number;
 }
 
+/** Why a reply ended: a stop token or a tool call, or its token limit. */
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
+
 export interface Completion {
   message: Message;
   /** `length`: cut off at maxTokens. */
-  finishReason: 'stop' | 'length' | 'tool_calls';
+  finishReason: FinishReason;
   usage: Usage;
   /** From models that know them (ours). */
   tokens?: TurnTokens;

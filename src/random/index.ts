@@ -47,7 +47,12 @@ export const PURPOSE = {
 
 /** The key at the end of a path: `deriveKey(seed, PURPOSE.sampling, draw, example, rollout, seat)`. */
 export function deriveKey(seed: number, ...path: readonly number[]): RandomKey {
-  return path.reduce<RandomKey>((key, value) => threefry(key, words(value)), words(seed));
+  return subKey(words(seed), ...path);
+}
+
+/** The key further along a path that begins with a key. */
+export function subKey(key: RandomKey, ...path: readonly number[]): RandomKey {
+  return path.reduce<RandomKey>((inner, value) => threefry(inner, words(value)), key);
 }
 
 /** Uniform in [0, 1) with 24 bits: the number the GPU's sampler uses at this counter. */

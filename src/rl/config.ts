@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { LIBRARY } from '../envs';
 import { ADVANTAGE_NAMES } from './advantages';
-import { LOSS_NAMES } from './losses';
+import { POLICY_LOSS_NAMES } from './losses';
 import { PRESETS } from './presets';
 
 const count = z.int().positive();
@@ -50,7 +50,7 @@ const grpoSchema = z.strictObject({
   group_size: z.int().min(2).default(8).describe('Rollouts per prompt'),
   lr: learningRate.default(5e-4).describe('Learning rate'),
   warmup_steps: countOrZero.default(3).describe('Steps of linear warm-up'),
-  loss: z.enum(LOSS_NAMES).default('dapo').describe('Policy loss'),
+  loss: z.enum(POLICY_LOSS_NAMES).default('dapo').describe('Policy loss'),
   advantage: z.enum(ADVANTAGE_NAMES).default('none').describe('How rewards become advantages'),
   updates_per_batch: count.default(1).describe('Optimizer steps on each batch of rollouts'),
   filter_zero_advantages: z.boolean().default(true).describe('Leave groups without signal out of the update'),

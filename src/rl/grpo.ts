@@ -8,9 +8,10 @@ import type { TrainingSequence } from '../model';
 import { PURPOSE } from '../random';
 import { advantages, hasSignal, mean, standardDeviation } from './advantages';
 import type { TrainConfig } from './config';
+import { NonFiniteUpdateError } from './errors';
 import { lossSettings } from './losses';
 import type { Policy, UpdateResult } from './policy';
-import { rolloutGroups } from './rollouts';
+import { requireModel, rolloutGroups } from './rollouts';
 import type { Group } from './rollouts';
 import { learningRate } from './schedule';
 
@@ -38,11 +39,6 @@ export interface StepReport {
   updateSeconds: number;
   /** Tokens computed by sampler and trainer together, per second. */
   tokensPerSecond: number;
-}
-
-/** The reward or the gradient is not a number any more: the run stops at the last good state. */
-export class NonFiniteUpdateError extends Error {
-  override name = 'NonFiniteUpdateError';
 }
 
 export interface StepOptions {
@@ -76,6 +72,8 @@ export async function grpoStep(
     signal,
     onTrace: () => onProgress?.(++scoredCount, grpo.batch_size),
   });
+  policy.gpu.check(); // a lost device is no failed rollout
+  requireModel(groups.flatMap(({ traces }) => traces));
   const sampledAt = performance.now();
 
   // 2. Advantages: how much better than the rest of its group each rollout did. Failed rollouts have no reward; they
@@ -95,10 +93,11 @@ export async function grpoStep(
   let update: UpdateResult | null = null;
   if (rewards.some(hasSignal) && sequences.some(({ mask }) => (mask as number[]).includes(1))) {
     for (let i = 0; i < grpo.updates_per_batch; i++) {
-      update = await policy.update(sequences, objectiveOf(config, env, sequences.length), lr);
+      update = await policy.update(sequences, objectiveOf(config, env, policy, sequences.length), lr);
       if (!update.finite) {
         throw new NonFiniteUpdateError(
-          `step ${step}: the gradient is not finite; the weights are those of step ${step - 1}. ` +
+          `step ${step}, update ${i + 1} of ${grpo.updates_per_batch}: the gradient is not finite; the weights are those ` +
+            'of the update before it. ' +
             'A lower grpo.lr or a smaller optimizer.max_norm may help.',
         );
       }
@@ -139,21 +138,22 @@ export async function grpoStep(
 
 /** The rollout's tokens with the advantage on each of them. */
 function trainingSequences(trace: Trace): TrainingSequence[] {
-  return tokenSamples(trace.turns).map(({ ids, mask, logprobs }) => ({
+  return tokenSamples(trace).map(({ ids, mask, logprobs, advantages }) => ({
     ids,
     mask,
     oldLogprobs: logprobs,
-    advantage: trace.advantage!,
+    advantage: advantages,
   }));
 }
 
-function samplingArgs({ sampling }: TrainConfig) {
+/** Settings of every sample of a run, over the environment's own. */
+export function samplingArgs({ sampling }: TrainConfig) {
   const { temperature, max_tokens: maxTokens } = sampling;
   return { temperature, ...(maxTokens !== undefined && { maxTokens }) };
 }
 
-function objectiveOf(config: TrainConfig, env: Environment, sequences: number) {
-  const { grpo, sampling, model } = config;
+function objectiveOf(config: TrainConfig, env: Environment, policy: Policy, sequences: number) {
+  const { grpo, sampling } = config;
   return {
     loss: grpo.loss,
     settings: lossSettings(grpo.loss, {
@@ -163,6 +163,6 @@ function objectiveOf(config: TrainConfig, env: Environment, sequences: number) {
     }),
     temperature: sampling.temperature,
     sequences,
-    maxCompletionLength: sampling.max_tokens ?? env.sampling.maxTokens ?? model.context,
+    maxCompletionLength: sampling.max_tokens ?? env.sampling.maxTokens ?? policy.config.maxPositions,
   };
 }

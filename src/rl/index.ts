@@ -1,6 +1,7 @@
 /** @file Reinforcement learning: advantages, losses, the GRPO and SFT steps, configuration, runs. */
 export * from './advantages';
 export * from './config';
+export * from './errors';
 export * from './grpo';
 export * from './losses';
 export * from './policy';

@@ -62,6 +62,9 @@ export type LossName = keyof typeof DEFINITIONS;
 
 export const LOSS_NAMES = Object.keys(DEFINITIONS) as LossName[];
 
+/** Losses that learn from rewards: what a run can be set to. `sft` reads none, `distill` needs a teacher. */
+export const POLICY_LOSS_NAMES = LOSS_NAMES.filter((name) => name !== 'sft' && name !== 'distill');
+
 /** What a loss divides by, over the whole optimizer step, micro-batches together. */
 export interface StepTotals {
   /** Tokens that carry loss. */

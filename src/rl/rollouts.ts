@@ -34,16 +34,32 @@ export async function rolloutGroups(env: Environment, model: ChatModel, plan: Ro
   const tasks = Array.from({ length: plan.tasks }, (_, i) => taskAt(plan.firstTask + i, dataset.length));
   const examples = await Promise.all(tasks.map(({ exampleId }) => env.example(exampleId, plan.split)));
   const groups = tasks.map(async ({ exampleId, draw }, i): Promise<Group> => {
-    const traces = Array.from({ length: plan.groupSize }, async (_, rollout) => {
+    const { sampling, signal } = plan;
+    const rollouts = Array.from({ length: plan.groupSize }, (_, rollout) => {
       const key = deriveKey(plan.seed, plan.purpose, draw, exampleId, rollout, 0);
-      const { sampling, signal } = plan;
-      const trace = await env.rollout(examples[i]!, model, { draw, rollout, key, sampling, signal });
-      plan.onTrace?.(trace);
-      return trace;
+      return { draw, rollout, key, sampling, signal };
     });
-    return { exampleId, draw, traces: await Promise.all(traces) };
+    return { exampleId, draw, traces: await env.rolloutGroup(examples[i]!, model, rollouts, plan.onTrace) };
   });
   return Promise.all(groups);
+}
+
+/** Not one rollout could be played: the model is broken, and rewards of 0 would hide it. */
+export class ModelFailedError extends Error {
+  override name = 'ModelFailedError';
+}
+
+/**
+ * A rollout that the model failed is marked and left out; where it failed all of them there is nothing to go on with.
+ * @throws ModelFailedError with the first one's reason
+ */
+export function requireModel(traces: readonly Trace[]): void {
+  const [first] = traces;
+  if (first?.error && traces.every(({ error }) => error?.source === 'model')) {
+    throw new ModelFailedError(
+      `the model failed all ${traces.length} rollouts: ${first.error.name}: ${first.error.message}`,
+    );
+  }
 }
 
 /** Task `index` of an endless pass: a finite dataset is walked through again and again. */
@@ -70,6 +86,8 @@ export interface EvalOptions {
   /** Held-out tasks. */
   examples: number;
   seed: number;
+  /** Over the environment's own; the temperature is the eval's. */
+  sampling?: SamplingArgs;
   signal?: AbortSignal | undefined;
   /** Rollouts finished, of `total` (both temperatures together). */
   onProgress?: ((done: number, total: number) => void) | undefined;
@@ -85,9 +103,11 @@ export async function evaluate(env: Environment, model: ChatModel, options: Eval
   const onTrace = () => onProgress?.(++done, 2 * examples);
   const run = async (temperature: number) => {
     const plan = { split: 'eval' as const, firstTask: 0, tasks: examples, groupSize: 1, seed, signal, onTrace };
-    const sampling = { temperature };
+    const sampling = { ...options.sampling, temperature };
     const groups = await rolloutGroups(env, model, { ...plan, purpose: PURPOSE.evaluation, sampling });
-    return groups.flatMap((group) => group.traces);
+    const traces = groups.flatMap((group) => group.traces);
+    requireModel(traces);
+    return traces;
   };
   const sampled = await run(1);
   const greedy = await run(0);

@@ -10,7 +10,8 @@ import type { Gpu } from '../kernels';
 import { CharTokenizer, countParameters, initialValues } from '../model';
 import type { FileSource, ModelConfig } from '../model';
 import type { TrainConfig } from './config';
-import { grpoStep } from './grpo';
+import { UnfitConfigError } from './errors';
+import { grpoStep, samplingArgs } from './grpo';
 import type { StepReport } from './grpo';
 import { Policy, loadModel } from './policy';
 import type { LoadedModel, PolicySnapshot, UpdateResult } from './policy';
@@ -92,7 +93,7 @@ export class Run {
    * Reads the starting weights and reserves memory; nothing is computed yet.
    * @param sources where checkpoints come from; a run from scratch needs none
    * @param environment one of your own; by default the library's that config.env names
-   * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, GpuLimitError, GpuMemoryError
+   * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, UnfitConfigError, GpuLimitError, GpuMemoryError
    */
   static async create(
     gpu: Gpu,
@@ -120,10 +121,16 @@ export class Run {
         maxNorm: optimizer.max_norm,
       },
     });
-    policy.setWeights(
-      loaded?.tensors ?? initialValues(policy.weights, config.seed),
-      loaded?.source ?? 'initialisation',
-    );
+    try {
+      policy.setWeights(
+        loaded?.tensors ?? initialValues(policy.weights, config.seed),
+        loaded?.source ?? 'initialisation',
+      );
+      await checkFit(config, env, policy);
+    } catch (error) {
+      policy.destroy();
+      throw error;
+    }
     return new Run(config, env, policy, loaded);
   }
 
@@ -187,18 +194,18 @@ export class Run {
   }
 
   /** Evaluates the policy as it is on held-out tasks. */
-  evaluate(
+  async evaluate(
     { signal, onProgress }: Pick<RunOptions, 'signal' | 'onProgress'> = {},
     examples = this.config.eval.examples,
   ): Promise<EvalResult> {
     const { env, policy, config } = this;
-    const limit = Math.min(examples, env.evalDataset.length);
     return evaluate(env, policy.chatModel(), {
-      examples: limit,
+      examples: Math.min(examples, env.evalDataset.length),
       seed: config.seed,
+      sampling: samplingArgs(config),
       signal,
       onProgress: (done, total) => onProgress?.({ phase: 'evaluating', done, total }),
-    });
+    }).finally(() => policy.gpu.check()); // a lost device is no failed eval
   }
 
   /** Supervised warm-up: first the skill, then (where asked for) a few steps with a careless demonstrator. */
@@ -232,6 +239,27 @@ export class Run {
 
   destroy(): void {
     this.policy.destroy();
+  }
+}
+
+/**
+ * What can be known before the first step: that a reply fits the context, and that what is sampled is what is trained on.
+ * @throws UnfitConfigError
+ */
+async function checkFit(config: TrainConfig, env: Environment, policy: Policy): Promise<void> {
+  const { topK = 0, topP = 1, minP = 0 } = env.sampling;
+  if (config.grpo.steps > 0 && (topK > 0 || topP < 1 || minP > 0)) {
+    throw new UnfitConfigError(
+      `${env.name} samples with top-k, top-p or min-p: a policy cannot be trained on tokens of a cut distribution`,
+    );
+  }
+  const prompt = policy.chat.render(env.promptFor(await env.example(0))).length;
+  const reply = config.sampling.max_tokens ?? env.sampling.maxTokens ?? 1;
+  const context = policy.config.maxPositions;
+  if (prompt + reply > context) {
+    throw new UnfitConfigError(
+      `a prompt of ${prompt} tokens and a reply of up to ${reply} (sampling.max_tokens) do not fit the model's context of ${context}`,
+    );
   }
 }
 

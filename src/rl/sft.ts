@@ -5,6 +5,7 @@
 import type { Environment, Message } from '../envs';
 import type { TrainingSequence } from '../model';
 import { PURPOSE, Random, deriveKey } from '../random';
+import { NonFiniteUpdateError } from './errors';
 import { lossSettings } from './losses';
 import type { Policy, UpdateResult } from './policy';
 
@@ -23,10 +24,13 @@ export async function demonstration(
   const length = env.dataset.length;
   const example = await env.example(length === Infinity ? index : index % length);
   const random = new Random(deriveKey(options.seed, PURPOSE.demonstration, index));
-  return [...env.promptFor(example), ...env.demonstrate(example, random, { careless: options.careless })];
+  return [...env.promptFor(example), ...(await env.demonstrate(example, random, { careless: options.careless }))];
 }
 
-/** One supervised step on demonstrations `first` to `first + batchSize - 1`. */
+/**
+ * One supervised step on demonstrations `first` to `first + batchSize - 1`.
+ * @throws NonFiniteUpdateError when the gradient is not finite; the weights are those of the step before
+ */
 export async function sftStep(
   policy: Policy,
   env: Environment,
@@ -38,5 +42,9 @@ export async function sftStep(
     sequences.push(policy.chat.renderForTraining(await demonstration(env, first + i, options)));
   }
   const objective = { settings: lossSettings('sft'), temperature: 1, sequences: batchSize, maxCompletionLength: 1 };
-  return policy.update(sequences, { loss: 'sft', ...objective }, lr);
+  const update = await policy.update(sequences, { loss: 'sft', ...objective }, lr);
+  if (!update.finite) {
+    throw new NonFiniteUpdateError('supervised step: the gradient is not finite. A lower sft.lr may help.');
+  }
+  return update;
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { MultiTurnEnv, Rubric, SingleTurnEnv, generated, rows, tokenSamples } from '../../src/envs';
-import type { Message, MultiTurnOptions, Trace, TurnTokens } from '../../src/envs';
+import { MultiTurnEnv, Rubric, SingleTurnEnv, generated, prefixBreaks, rows, tokenSamples } from '../../src/envs';
+import type { Message, MultiTurnOptions, State, Turn, TurnTokens } from '../../src/envs';
 import { ScriptedModel, lastContent } from '../scripted';
 
 const OPTIONS = { draw: 0, rollout: 0, key: [1, 2] as const };
@@ -33,7 +33,7 @@ it('wraps a question in system prompt and few-shot, and scores one reply', async
   expect(trace).toMatchObject({
     environment: 'echo',
     reward: 1,
-    metrics: { exactMatch: 1, letters: 2 },
+    metrics: { exactMatch: 1, letters: 2, num_turns: 1 },
     stopCondition: 'max_turns_reached',
     isTruncated: false,
     error: null,
@@ -58,14 +58,11 @@ it('evaluates on the training tasks where there are no others', () => {
 class Counting extends MultiTurnEnv {
   constructor(options: Partial<MultiTurnOptions> = {}) {
     super({ name: 'count', dataset: generated(() => ({ question: '0' })), ...options });
+    this.addStop('said_stop', ({ completion }) => completion.at(-1)?.content === 'stop');
   }
 
-  protected override stopCondition(trace: Trace): string | null {
-    return trace.completion.at(-1)!.content === 'stop' ? 'said_stop' : null;
-  }
-
-  protected override envResponse(trace: Trace): Message[] {
-    return [{ role: 'user', content: String(trace.turns.length) }];
+  protected override envResponse({ turns }: State): Message[] {
+    return [{ role: 'user', content: String(turns.length) }];
   }
 }
 
@@ -157,15 +154,33 @@ it('a trace is plain data', async () => {
 });
 
 it('turns become one token sequence while each prompt extends it, else a new one', () => {
-  const turn = (tokens: TurnTokens) => ({ promptMessages: 1, finishReason: 'stop' as const, tokens, seconds: 0 });
-  const samples = tokenSamples([
+  const turn = (tokens?: TurnTokens, advantage?: number): Turn => ({
+    promptMessages: 1,
+    finishReason: 'stop',
+    span: { start: 0, end: 0 },
+    ...(tokens && { tokens }),
+    ...(advantage !== undefined && { advantage }),
+  });
+  const turns = [
     turn({ promptIds: [1, 2], completionIds: [3, 4], logprobs: [-1, -2] }),
-    turn({ promptIds: [1, 2, 3, 4, 5], completionIds: [6], logprobs: [-3] }),
+    turn({ promptIds: [1, 2, 3, 4, 5], completionIds: [6], logprobs: [-3] }, 9), // judged by itself
     turn({ promptIds: [1, 9], completionIds: [7], logprobs: [-4] }), // history was rewritten
-    { promptMessages: 1, finishReason: 'stop', seconds: 0 }, // a model without tokens
+    turn(), // a model without tokens
+  ];
+  expect(tokenSamples({ turns, advantage: 0.5 })).toEqual([
+    {
+      ids: [1, 2, 3, 4, 5, 6],
+      mask: [0, 0, 1, 1, 0, 1],
+      logprobs: [0, 0, -1, -2, 0, -3],
+      advantages: [0, 0, 0.5, 0.5, 0, 9],
+    },
+    { ids: [1, 9, 7], mask: [0, 0, 1], logprobs: [0, 0, -4], advantages: [0, 0, 0.5] },
   ]);
-  expect(samples).toEqual([
-    { ids: [1, 2, 3, 4, 5, 6], mask: [0, 0, 1, 1, 0, 1], logprobs: [0, 0, -1, -2, 0, -3] },
-    { ids: [1, 9, 7], mask: [0, 0, 1], logprobs: [0, 0, -4] },
+  expect(prefixBreaks(turns)).toBe(1);
+  const branches = tokenSamples({ turns, advantage: 1 }, { branching: true });
+  expect(branches.map(({ ids }) => ids)).toEqual([
+    [1, 2, 3, 4],
+    [1, 2, 3, 4, 5, 6],
+    [1, 9, 7],
   ]);
 });

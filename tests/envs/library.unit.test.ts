@@ -78,7 +78,7 @@ it('reverse-text: demonstrations are right, and wrong as often as asked', async 
     let count = 0;
     for (let i = 0; i < 400; i++) {
       const example = await env.example(i);
-      const [message] = env.demonstrate!(example, new Random(deriveKey(9, i)), { careless });
+      const [message] = await env.demonstrate!(example, new Random(deriveKey(9, i)), { careless });
       if (message!.content !== example.answer) count++;
     }
     return count / 400;

@@ -15,7 +15,7 @@ it('adds weighted scores, sync and async; weight 0 is a metric only', async () =
   );
   const trace = await score(rubric);
   expect(trace.reward).toBe(1 + 4 * 0.5);
-  expect(trace.metrics).toEqual({ one: 1, half: 0.5, seen: 3 });
+  expect(trace.metrics).toEqual({ one: 1, half: 0.5, seen: 3, num_turns: 1 });
 });
 
 it.each<[string, RewardFunction, string]>([
@@ -34,7 +34,7 @@ it.each<[string, RewardFunction, string]>([
   const trace = await score(new Rubric({ fine: () => 1, bad }));
   expect(trace.reward).toBeNull();
   expect(trace.error).toEqual({ source: 'reward', where: 'bad', name: 'TypeError', message });
-  expect(trace.metrics).toEqual({ fine: 1 });
+  expect(trace.metrics).toEqual({ fine: 1, num_turns: 1 });
 });
 
 it('refuses weights that belong to nothing or are not numbers', () => {
