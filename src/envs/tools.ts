@@ -92,7 +92,7 @@ export function tool<Args = Record<string, unknown>>({
   }
   const standard = isStandardSchema(parameters) ? parameters : undefined;
   const json = standard ? jsonSchemaOf(name, standard) : (parameters as JsonSchema);
-  const validate = standard ?? z.fromJSONSchema(json as Parameters<typeof z.fromJSONSchema>[0]);
+  const validate = standard ?? z.fromJSONSchema(json);
   return {
     name,
     description,
