@@ -11,6 +11,7 @@ export * from './rubric';
 export * from './similarity';
 export * from './state';
 export * from './tool_env';
+export * from './tool_format';
 export * from './tool_schema';
 export * from './tools';
 export * from './trace';

@@ -1,12 +1,12 @@
 /** @file Our own model behind the interface that environments talk to. Calls in flight are batched on the GPU. */
 import type { ChatModel, Completion, CompletionRequest } from '../envs';
-import type { CharChat } from './chat';
+import type { ChatFormat } from './chat';
 import type { Generator } from './generator';
 
 export class NativeModel implements ChatModel {
   constructor(
     readonly name: string,
-    readonly chat: CharChat,
+    readonly chat: ChatFormat,
     readonly generator: Generator,
   ) {}
 
@@ -16,7 +16,7 @@ export class NativeModel implements ChatModel {
    * @throws ContextLengthError, TokenizerError, DeviceLostError
    */
   async complete(
-    { messages, sampling, key, previous }: CompletionRequest,
+    { messages, tools, sampling, key, previous }: CompletionRequest,
     { signal }: { signal?: AbortSignal | undefined } = {},
   ): Promise<Completion> {
     const { chat, generator } = this;
@@ -26,7 +26,7 @@ export class NativeModel implements ChatModel {
           ...previous.tokens.completionIds,
           ...chat.renderContinuation(messages.slice(previous.messages), previous.ended),
         ]
-      : chat.render(messages);
+      : chat.render(messages, { tools });
     const { temperature = 1, topK = 0, topP = 1, minP = 0 } = sampling;
     const room = generator.weights.config.maxPositions - promptIds.length;
     const maxTokens = sampling.maxTokens ?? Math.max(1, room); // no room at all: the generator says so
@@ -37,9 +37,11 @@ export class NativeModel implements ChatModel {
       continues: previous?.tokens.cacheId,
       signal,
     });
+    const previousCalls = messages.reduce((sum, { toolCalls = [] }) => sum + toolCalls.length, 0);
+    const message = chat.parse(ids, { tools, previousCalls });
     return {
-      message: chat.parse(ids),
-      finishReason,
+      message,
+      finishReason: finishReason === 'stop' && message.toolCalls ? 'tool_calls' : finishReason,
       usage: { promptTokens: promptIds.length, completionTokens: ids.length },
       tokens: { promptIds, completionIds: ids, logprobs, cacheId },
     };

@@ -29,6 +29,11 @@ const modelSchema = z.strictObject({
     .min(1)
     .default('abcdefghijklmnopqrstuvwxyz0123456789 ()+=-?.,:;#\n')
     .describe('Characters of the tokenizer, in the order of their ids'),
+  vocabulary: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe('Words of the tokenizer instead of an alphabet; text is cut into the longest that fits'),
 });
 
 const sftSchema = z.strictObject({

@@ -7,11 +7,11 @@ import type { Gpu } from '../kernels';
 import {
   AdamW,
   CHAT_TEMPLATE,
-  CharChat,
-  CharTokenizer,
   CheckpointError,
   Generator,
   NativeModel,
+  TinyChat,
+  TinyTokenizer,
   TrainProgram,
   Weights,
   encodeJson,
@@ -74,8 +74,8 @@ export class Policy {
   private constructor(
     readonly gpu: Gpu,
     readonly config: ModelConfig,
-    readonly tokenizer: CharTokenizer,
-    readonly chat: CharChat,
+    readonly tokenizer: TinyTokenizer,
+    readonly chat: TinyChat,
     readonly weights: Weights,
     readonly gradients: Weights,
     readonly optimizer: AdamW,
@@ -90,7 +90,7 @@ export class Policy {
   static async create(
     gpu: Gpu,
     config: ModelConfig,
-    tokenizer: CharTokenizer,
+    tokenizer: TinyTokenizer,
     { optimizer: settings, microBatchTokens }: PolicyOptions,
   ): Promise<Policy> {
     const weights = await Weights.create(gpu, config);
@@ -100,7 +100,7 @@ export class Policy {
     const capacity = { tokens, rows: tokens, sequences: tokens };
     const trainProgram = await TrainProgram.create(weights, gradients, capacity);
     const generator = await Generator.create(weights);
-    const chat = new CharChat(tokenizer);
+    const chat = new TinyChat(tokenizer);
     return new Policy(gpu, config, tokenizer, chat, weights, gradients, optimizer, trainProgram, generator);
   }
 
@@ -243,18 +243,18 @@ function splitByTokens(sequences: readonly TrainingSequence[], limit: number): T
 /** What a folder needs to become a policy. */
 export interface LoadedModel {
   config: ModelConfig;
-  tokenizer: CharTokenizer;
+  tokenizer: TinyTokenizer;
   tensors: TensorValues;
   source: string;
 }
 
 /**
- * Reads a checkpoint of one of our small models: config, weights, character tokenizer.
+ * Reads a checkpoint of one of our small models: config, weights, tokenizer.
  * @throws CheckpointError naming file and tensor
  */
 export async function loadModel(folder: FileSource): Promise<LoadedModel> {
   const { config, tensors } = await loadCheckpoint(folder);
-  const tokenizer = CharTokenizer.fromJson(await readJson(folder, 'tokenizer.json'), `${folder.name}/tokenizer.json`);
+  const tokenizer = TinyTokenizer.fromJson(await readJson(folder, 'tokenizer.json'), `${folder.name}/tokenizer.json`);
   if (tokenizer.vocabSize !== config.vocabSize) {
     throw new CheckpointError(
       `${folder.name}: tokenizer.json has ${tokenizer.vocabSize} tokens, config.json says ${config.vocabSize}`,

@@ -7,7 +7,7 @@
 import { libraryEntry } from '../envs';
 import type { Environment } from '../envs';
 import type { Gpu } from '../kernels';
-import { CharTokenizer, countParameters, initialValues } from '../model';
+import { TinyTokenizer, countParameters, initialValues } from '../model';
 import type { FileSource, ModelConfig } from '../model';
 import type { TrainConfig } from './config';
 import { UnfitConfigError } from './errors';
@@ -108,7 +108,7 @@ export class Run {
       if (!folder) throw new NoStarterError(`${config.env} has no starter checkpoint: set start to "scratch"`);
       loaded = await loadModel(folder);
     } else if (config.start !== 'scratch') loaded = await loadModel(await sources.folder(config.start));
-    const tokenizer = loaded?.tokenizer ?? new CharTokenizer(config.model.alphabet);
+    const tokenizer = loaded?.tokenizer ?? new TinyTokenizer(config.model.vocabulary ?? [...config.model.alphabet]);
     const model = loaded?.config ?? scratchModel(config, tokenizer);
     const { optimizer } = config;
     const policy = await Policy.create(gpu, model, tokenizer, {
@@ -264,7 +264,7 @@ async function checkFit(config: TrainConfig, env: Environment, policy: Policy): 
 }
 
 /** The model that the settings describe: Qwen3's architecture, small, with tied embeddings. */
-function scratchModel({ model }: TrainConfig, tokenizer: CharTokenizer): ModelConfig {
+function scratchModel({ model }: TrainConfig, tokenizer: TinyTokenizer): ModelConfig {
   return {
     family: 'qwen3',
     vocabSize: tokenizer.vocabSize,

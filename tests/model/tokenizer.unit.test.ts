@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import type { Message } from '../../src/envs';
-import { CharChat, CharTokenizer, CheckpointError, TokenizerError } from '../../src/model';
+import { CharTokenizer, CheckpointError, TinyChat, TinyTokenizer, TokenizerError } from '../../src/model';
 
 const tokenizer = new CharTokenizer('abc <>eos|');
-const chat = new CharChat(tokenizer);
+const chat = new TinyChat(tokenizer);
 
 it('encodes character by character and decodes without special tokens', () => {
   const ids = tokenizer.encode('cab a');
@@ -25,11 +25,11 @@ it('names a character that is not in the alphabet', () => {
 
 it('survives tokenizer.json, and refuses one of another kind', () => {
   const json: unknown = JSON.parse(JSON.stringify(tokenizer.toJson()));
-  expect(CharTokenizer.fromJson(json, 't').tokens).toEqual(tokenizer.tokens);
+  expect(TinyTokenizer.fromJson(json, 't').tokens).toEqual(tokenizer.tokens);
   const { model, added_tokens } = json as { model: Record<string, unknown>; added_tokens: unknown[] };
   const broken: [unknown, string][] = [
-    [null, 'not a character tokenizer'],
-    [{ added_tokens, model: { ...model, merges: [['a', 'b']] } }, 'not a character tokenizer'],
+    [null, 'not a tokenizer of our small models'],
+    [{ added_tokens, model: { ...model, merges: [['a', 'b']] } }, 'not a tokenizer of our small models'],
     [{ added_tokens: [], model }, 'special token <pad> must have id 0'],
     [
       { added_tokens, model: { ...model, vocab: { ...(model.vocab as object), ab: 17 } } },
@@ -38,9 +38,9 @@ it('survives tokenizer.json, and refuses one of another kind', () => {
     [{ added_tokens, model: { ...model, vocab: { a: 'x' } } }, 'has id x'],
   ];
   for (const [bad, message] of broken) {
-    expect(() => CharTokenizer.fromJson(bad, 'x/tokenizer.json')).toThrow(CheckpointError);
-    expect(() => CharTokenizer.fromJson(bad, 'x/tokenizer.json')).toThrow(`x/tokenizer.json: `);
-    expect(() => CharTokenizer.fromJson(bad, 'x/tokenizer.json')).toThrow(message);
+    expect(() => TinyTokenizer.fromJson(bad, 'x/tokenizer.json')).toThrow(CheckpointError);
+    expect(() => TinyTokenizer.fromJson(bad, 'x/tokenizer.json')).toThrow(`x/tokenizer.json: `);
+    expect(() => TinyTokenizer.fromJson(bad, 'x/tokenizer.json')).toThrow(message);
   }
 });
 

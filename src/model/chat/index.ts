@@ -1,0 +1,6 @@
+/** @file Chat formats, one per model family. */
+export * from './format';
+export * from './hermes';
+export * from './json_call';
+export * from './llama3';
+export * from './tiny';
