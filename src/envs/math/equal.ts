@@ -51,7 +51,8 @@ function equal(target: Expression, answer: Expression): boolean {
   if (isSet(gold) || isSet(given)) return sameSets(gold, given);
   if (gold.kind === 'matrix' || given.kind === 'matrix') return sameMatrices(gold, given);
   if (gold.kind === 'symbol' || given.kind === 'symbol') {
-    if (sameWord(gold, given) || sameWord(given, gold)) return true;
+    // Nothing else: A1 is a product to us, but is not A.
+    return sameWord(gold, given) || sameWord(given, gold);
   }
   return isNumeric(gold) && isNumeric(given) && sameNumbers(gold, given);
 }
@@ -100,7 +101,9 @@ function sameRelations(gold: readonly RelationNode[], given: readonly RelationNo
 /** The same difference of sides, or its negative with the relation turned around. */
 function sameRelation(gold: RelationNode, given: RelationNode): boolean {
   if (isSet(gold.right) || isSet(given.right)) {
-    return gold.relation === given.relation && equal(gold.left, given.left) && equal(gold.right, given.right);
+    // Beside a name (1,2) is an interval and no pair.
+    if (gold.relation !== given.relation || gold.right.kind !== given.right.kind) return false;
+    return equal(gold.left, given.left) && equal(gold.right, given.right);
   }
   const difference = ({ left, right }: RelationNode) => sum(left, negative(right));
   const [a, b] = [difference(gold), difference(given)];
@@ -173,7 +176,7 @@ function sameWord(symbol: Expression, other: Expression): boolean {
   if (symbol.kind !== 'symbol') return false;
   const { name } = symbol;
   if (other.kind === 'symbol') return name.toLowerCase() === other.name.toLowerCase();
-  if (name === 'e' && other.kind === 'constant' && other.name === 'e') return true;
+  if (other.kind === 'constant') return name === other.name && name.length === 1; // E and e, I and i
   if (other.kind === 'product') {
     const letters = other.factors.map((factor) => {
       if (factor.kind === 'symbol') return factor.name;

@@ -4,7 +4,8 @@
  * The grammar's shape is latex2sympy2_extended's, which decides what an answer means where notation is ambiguous:
  * - `1,2` is a set, (1,2) an open interval, (2,1) and (1,2,3) tuples, [0,1) an interval.
  * - `x=1,2` says that x is a set; `x=1,y=2` is a set of equations.
- * - Neighbours are multiplied before signs divide: 1/2x is 1/(2x). A whole number before a fraction is a mixed number.
+ * - Neighbours are multiplied before signs divide: 1/2x is 1/(2x). A whole number before a fraction is a mixed number;
+ *   two numbers side by side, 1 000 or 2 1/2, have no value.
  * - x^2 binds its exponent to a letter first: 2^x^2 is 2^(x^2) but 2^3^2 is (2^3)^2.
  * - f(x), f(2), f(1,2) apply f; f(x+1) multiplies, since a product is likelier.
  * - \sin 2x + 1 is \sin(2x) + 1; \log without a base has base 10.
@@ -317,7 +318,11 @@ class Parser {
   /** Factors side by side. */
   #neighbours(functions: boolean): Expression {
     const factors = [this.#postfix(true)];
-    while (this.#startsFactor(functions)) factors.push(this.#postfix(functions));
+    while (this.#startsFactor(functions)) {
+      // 1 000 or 2 1/2: neither a product nor anything else that we could be sure of
+      if (this.#peek() === 'number' && this.tokens[this.#at - 1]!.type === 'number') throw new Unsupported();
+      factors.push(this.#postfix(functions));
+    }
     return factors.reduceRight((right, left) => mixedNumber(left, right) ?? product(left, right));
   }
 
@@ -766,7 +771,7 @@ export function isOnlySymbols(node: Expression): boolean {
   return children.length > 0 && children.every(isOnlySymbols);
 }
 
-/** 2 \frac{1}{2}: a whole number beside a positive fraction adds up. Beside another whole number it multiplies. */
+/** 2 \frac{1}{2}: a whole number beside a positive fraction adds up. Beside a group it multiplies: 2(3). */
 function mixedNumber(left: Expression, right: Expression): Expression | undefined {
   if (!isInteger(left) || right.kind !== 'number' || right.decimal) return undefined;
   if (right.value.n <= 0n || right.value.d === 1n) return undefined;

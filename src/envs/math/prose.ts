@@ -98,11 +98,10 @@ function lastAnswer(text: string, patterns: readonly Pattern[], read: ReadLatex)
   matches.sort((a, b) => b.end - a.end || a.match.index - b.match.index);
   for (const { match, isLatex } of matches) {
     const [, first = '', second = ''] = match;
-    const answer = isLatex
-      ? readList(first, read)
-      : second === ''
-        ? read(first.replace(/\n/g, ' '))
-        : readNumber(second);
+    let answer: Expression | undefined;
+    if (isLatex) answer = readList(first, read);
+    else if (second !== '') answer = readNumber(second);
+    else answer = read(first.replace(/\s+/g, ' ').replace(/[. ]+$/, '')); // the full stop ends the sentence
     if (answer) return answer;
   }
   return undefined;

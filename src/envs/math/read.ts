@@ -8,7 +8,7 @@ import { answerBeforeHope, answerInProse } from './prose';
 export const MAX_LENGTH = 2000;
 
 export interface Answer {
-  /** Undefined where there is no mathematics in it that we can evaluate. */
+  /** Undefined where there is no mathematics in it. */
   value: Expression | undefined;
   /** Normalized; '' for no answer. */
   text: string;
@@ -22,13 +22,19 @@ export function readAnswer(content: string): Answer {
   const hoped = answerBeforeHope(boxed, valueOf);
   const text = normalizeLatex(lastBoxes(boxed));
   if (hoped) return { value: hoped, text };
-  const value = parseLatex(text) ?? parseLastSide(text) ?? answerInProse(boxed, valueOf);
-  return { value: value === 'unsupported' ? undefined : value, text };
+  const value = parseLatex(text) ?? parseLastSide(text);
+  return { value: value ? evaluable(value, text) : answerInProse(boxed, valueOf), text };
 }
 
 function valueOf(latex: string): Expression | undefined {
-  const value = parseLatex(normalizeLatex(lastBoxes(latex)));
-  return value === 'unsupported' ? undefined : value;
+  const text = normalizeLatex(lastBoxes(latex));
+  const value = parseLatex(text);
+  return value && evaluable(value, text);
+}
+
+/** A formula that we cannot evaluate is a symbol of its own, equal to the same formula. */
+function evaluable(value: NonNullable<ReturnType<typeof parseLatex>>, text: string): Expression {
+  return value === 'unsupported' ? { kind: 'symbol', name: `\\${text.replace(/\s/g, '')}` } : value;
 }
 
 /** The last side of a = b = c, where the whole cannot be read. */

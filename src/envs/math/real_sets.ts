@@ -4,7 +4,7 @@
  */
 import { evaluate, toInexact } from './evaluate';
 import type { Point } from './evaluate';
-import { INFINITY, negative, numberNode, symbolsOf } from './expression';
+import { INFINITY, childrenOf, integer, keyOf, negative, numberNode, symbolsOf } from './expression';
 import type { Expression, Relation, RelationNode } from './expression';
 import * as Q from './rational';
 
@@ -46,7 +46,7 @@ function close(a: number, b: number): boolean {
 }
 
 /** The pieces of a set with numeric ends, in any order. */
-function piecesOf(node: Expression): Piece[] | undefined {
+function piecesOf(node: Expression): readonly Piece[] | undefined {
   switch (node.kind) {
     case 'interval': {
       const [low, high] = [endOf(node.low), endOf(node.high)];
@@ -73,7 +73,7 @@ function piecesOf(node: Expression): Piece[] | undefined {
   }
 }
 
-const LINE: Piece[] = [{ low: -Infinity, high: Infinity, lowOpen: true, highOpen: true }];
+const LINE: readonly Piece[] = [{ low: -Infinity, high: Infinity, lowOpen: true, highOpen: true }];
 
 function endOf(node: Expression): number | undefined {
   if (node === INFINITY) return Infinity;
@@ -138,24 +138,42 @@ function intersection(a: readonly Piece[], b: readonly Piece[]): Piece[] {
 }
 
 /**
- * The reals that satisfy relations in one unknown, each of them linear or quadratic in it; undefined for any other.
+ * The reals that satisfy relations in one unknown, each of them linear or quadratic in it between the zeros of what stands
+ * in |...|; undefined for any other. The unknown may be the value of an unknown function, f(x).
  */
 export function solutionSet(relations: readonly RelationNode[]): Expression | undefined {
-  const symbols = [...relations.reduce((names, relation) => symbolsOf(relation, names), new Set<string>())];
-  if (symbols.length !== 1) return undefined;
-  let pieces: Piece[] = LINE;
+  const unknowns = new Set(relations.flatMap(({ left, right }) => [...unknownsOf(left), ...unknownsOf(right)]));
+  if (unknowns.size !== 1) return undefined;
+  const [unknown] = unknowns;
+  let pieces: readonly Piece[] = LINE;
   for (const { relation, left, right } of relations) {
-    const solved = solve(left, right, relation);
+    if (isEndOfLine(relation, left, right)) continue;
+    const solved = solve(asUnknown(left, unknown!), asUnknown(right, unknown!), relation);
     if (!solved) return undefined;
     pieces = intersection(pieces, solved);
   }
-  const nodes = merged(pieces).map(toNode);
-  return (
-    nodes.reduce<Expression | undefined>(
-      (all, node) => (all ? { kind: 'union', left: all, right: node } : node),
-      undefined,
-    ) ?? { kind: 'set', elements: [] }
-  );
+  const [first, ...others] = merged(pieces).map(toNode);
+  if (!first) return { kind: 'set', elements: [] };
+  return others.reduce<Expression>((all, node) => ({ kind: 'union', left: all, right: node }), first);
+}
+
+/** Keys of symbols and of applications such as f(x), whose own symbols do not count. */
+function unknownsOf(node: Expression): string[] {
+  return node.kind === 'symbol' || node.kind === 'application' ? [keyOf(node)] : childrenOf(node).flatMap(unknownsOf);
+}
+
+/** f(x) as a symbol. */
+function asUnknown(node: Expression, key: string): Expression {
+  if (node.kind === 'application') return { kind: 'symbol', name: key };
+  if (node.kind === 'sum') return { ...node, terms: node.terms.map((term) => asUnknown(term, key)) };
+  if (node.kind === 'product') return { ...node, factors: node.factors.map((factor) => asUnknown(factor, key)) };
+  return node;
+}
+
+/** -\infty < x and x < \infty say nothing. */
+function isEndOfLine(relation: Relation, left: Expression, right: Expression): boolean {
+  const [low, high] = relation.startsWith('<') ? [left, right] : [right, left];
+  return /^[<>]/.test(relation) && (endOf(low) === -Infinity || endOf(high) === Infinity);
 }
 
 function toNode({ low, high, lowOpen, highOpen }: Piece): Expression {
@@ -168,36 +186,71 @@ function endNode(end: number): Expression {
   return end > 0 ? INFINITY : negative(INFINITY);
 }
 
+/** left - right at a point; NaN where it has no real value. */
+function differenceAt(left: Expression, right: Expression, x: number): number {
+  const point: Point = () => Q.fromNumber(x)!;
+  const [a, b] = [evaluate(left, point), evaluate(right, point)];
+  if (!a || !b) return NaN;
+  const [p, q] = [toInexact(a), toInexact(b)];
+  return p.im === 0 && q.im === 0 ? p.re - q.re : NaN;
+}
+
 function solve(left: Expression, right: Expression, relation: Relation): Piece[] | undefined {
-  const at = (x: number): number => {
-    const point: Point = () => Q.fromNumber(x)!;
-    const [a, b] = [evaluate(left, point), evaluate(right, point)];
-    if (!a || !b) return NaN;
-    const [p, q] = [toInexact(a), toInexact(b)];
-    return p.im === 0 && q.im === 0 ? p.re - q.re : NaN;
-  };
-  // Through three points, and checked at three more.
-  const [c, plus, minus] = [at(0), at(1), at(-1)];
-  const a = (plus + minus) / 2 - c;
-  const b = (plus - minus) / 2;
-  const scale = Math.abs(a) + Math.abs(b) + Math.abs(c);
-  const fits = [2, -3.5, 7].every((x) => Math.abs(at(x) - (a * x * x + b * x + c)) <= 1e-9 * scale * x * x);
-  if (!fits || (a === 0 && b === 0)) return undefined;
-  const discriminant = b * b - 4 * a * c;
-  let roots: number[];
-  if (a === 0) roots = [-c / b];
-  else if (discriminant < 0) roots = [];
-  else
-    roots = [...new Set([-1, 1].map((sign) => (-b + sign * Math.sqrt(discriminant)) / (2 * a)))].sort((x, y) => x - y);
-  const points = roots.map((root) => ({ low: root, high: root, lowOpen: false, highOpen: false }));
+  const f = (x: number) => differenceAt(left, right, x);
+  const kinks = [...insideBars(left), ...insideBars(right)].map((inside) => {
+    const roots = rootsBetween((x) => differenceAt(inside, integer(0), x), -Infinity, Infinity);
+    return roots?.length === 1 ? roots[0] : undefined;
+  });
+  if (!kinks.every((kink) => kink !== undefined) || kinks.length > 8) return undefined;
+  const bounds = [-Infinity, ...kinks.sort((a, b) => a - b), Infinity];
+  const roots = new Set<number>(kinks.filter((kink) => f(kink) === 0));
+  for (let i = 0; i + 1 < bounds.length; i++) {
+    if (bounds[i] === bounds[i + 1]) continue;
+    const found = rootsBetween(f, bounds[i]!, bounds[i + 1]!);
+    if (!found) return undefined;
+    found.forEach((root) => roots.add(root));
+  }
+  const points = [...roots].sort((a, b) => a - b).map((x) => ({ low: x, high: x, lowOpen: false, highOpen: false }));
   if (relation === '=') return points;
   const gaps = complement(points);
   if (relation === '!=') return gaps;
-  const below = relation.startsWith('<');
-  const holding = gaps.filter(({ low, high }) => {
-    const middle =
-      low === -Infinity ? (high === Infinity ? 0 : high - 1) : high === Infinity ? low + 1 : (low + high) / 2;
-    return below === a * middle * middle + b * middle + c < 0;
-  });
+  const holding = gaps.filter(({ low, high }) => f(middleOf(low, high)) < 0 === relation.startsWith('<'));
   return relation.endsWith('=') ? [...holding, ...points] : holding;
+}
+
+/** Arguments of absolute values. */
+function insideBars(node: Expression): Expression[] {
+  const inner = childrenOf(node).flatMap(insideBars);
+  return node.kind === 'call' && node.name === 'abs' ? [...inner, ...node.args] : inner;
+}
+
+/** Some point strictly between. */
+function middleOf(low: number, high: number): number {
+  if (low === -Infinity) return high === Infinity ? 0 : high - 1;
+  return high === Infinity ? low + 1 : (low + high) / 2;
+}
+
+/** Roots strictly between two ends of what is quadratic there, not constant; undefined for what is not. */
+function rootsBetween(f: (x: number) => number, low: number, high: number): number[] | undefined {
+  const centre = middleOf(low, high);
+  const step = Math.min(1, (centre - low) / 4, (high - centre) / 4);
+  // Through three points around the centre, and checked at three more.
+  const at = (t: number) => f(centre + t * step);
+  const c = at(0);
+  const a = (at(1) + at(-1)) / 2 - c;
+  const b = (at(1) - at(-1)) / 2;
+  const scale = Math.abs(a) + Math.abs(b) + Math.abs(c);
+  const fits = [2, -3, 3.5].every((t) => Math.abs(at(t) - (a * t * t + b * t + c)) <= 1e-9 * scale * t * t);
+  if (!fits || scale === 0) return undefined;
+  const tiny = 1e-12 * scale;
+  let roots: number[];
+  if (Math.abs(a) <= tiny) {
+    if (Math.abs(b) <= tiny) return [];
+    roots = [-c / b];
+  } else {
+    const discriminant = b * b - 4 * a * c;
+    if (discriminant < 0) return [];
+    roots = [-1, 1].map((sign) => (-b + sign * Math.sqrt(discriminant)) / (2 * a));
+  }
+  return [...new Set(roots.map((t) => centre + t * step))].filter((x) => x > low && x < high);
 }
