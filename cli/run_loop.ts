@@ -28,14 +28,14 @@ export interface RunLoopOptions {
   sources: ModelSources;
   /** One of your own; by default the library's that config.env names. */
   environment?: Environment | undefined;
-  /** Ends the run now; its reason becomes the outcome's error. */
+  /** Ends the run now; what it threw on the way becomes the outcome's error. */
   signal?: AbortSignal | undefined;
   onMetric?: ((metric: Metric) => void) | undefined;
 }
 
 export interface Outcome {
-  /** What ended the run before its end. */
-  error: unknown;
+  /** What ended the run before its end, if anything did. */
+  error: Error | undefined;
   /** GRPO steps that the model has behind it. */
   step: number;
   /** The model as a Hugging Face folder; undefined when the device took with it all there was. */
@@ -65,7 +65,7 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
     metrics = metrics.filter((metric) => !undoneAfter(metric, last));
   };
 
-  let error: unknown;
+  let error: Error | undefined;
   for (let losses = 1; ; losses++) {
     let lost: DeviceLostError;
     try {
@@ -77,7 +77,7 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
       }
       break;
     } catch (caught) {
-      error = caught;
+      error = errorOf(caught);
       if (!(caught instanceof DeviceLostError) || signal?.aborted || losses > MAX_RECOVERIES) break;
       lost = caught;
     }
@@ -86,8 +86,7 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
       gpu = await acquire();
       run = await Run.create(gpu, config, sources, environment);
     } catch (cause) {
-      const { message } = cause instanceof Error ? cause : new Error(String(cause));
-      lost.message += `; no other could be had: ${message}`;
+      lost.message += `; no other could be had: ${errorOf(cause).message}`;
       break;
     }
     error = undefined;
@@ -109,6 +108,10 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
   run.destroy();
   gpu.destroy();
   return { error, step, model, metrics };
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 /** Rollouts are not part of the metrics. */

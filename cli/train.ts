@@ -80,7 +80,7 @@ async function train(config: TrainConfig, { json, output }: { json: boolean; out
     const what = model ? `Model after step ${step}` : 'Metrics, and no model,';
     process.stderr.write(`${what} written to ${output.path}\n`);
   }
-  if (error === undefined) return;
+  if (!error) return;
   if (!interruption.signal.aborted) throw error;
   const { why, code } = interruption.signal.reason as Interruption;
   process.stderr.write(`${why} after step ${step}.\n`);
