@@ -4,8 +4,8 @@ import type { Progress, RunEvent, TrainConfig } from '../src/rl';
 
 /** From the page. */
 export type Command =
-  /** Prepare a run: device, weights, pipelines. Replaces the run there was. */
-  | { type: 'open'; config: TrainConfig }
+  /** Prepare a run: device, weights, pipelines. Replaces the run there was. Numbers are never used twice. */
+  | { type: 'open'; run: number; config: TrainConfig }
   /** Go on until told otherwise. */
   | { type: 'play' }
   /** Stop after the event in progress. */
@@ -52,9 +52,13 @@ export type Notice =
   | { type: 'progress'; progress: Progress | null }
   | { type: 'tried'; id: number; before: string; after: string }
   | { type: 'try-failed'; id: number; message: string }
-  | { type: 'exported'; name: string; bytes: Uint8Array<ArrayBuffer> }
-  /** The device was lost and the run went back to this step by itself. */
-  | { type: 'recovered'; step: number; message: string }
+  /** A file to take home; `note` says what is special about it. */
+  | { type: 'exported'; name: string; bytes: Uint8Array<ArrayBuffer>; note: string }
+  /** The device was lost and the run went back to this step by itself; null: to its very start. */
+  | { type: 'recovered'; step: number | null; message: string }
   /** No WebGPU here. */
   | { type: 'unavailable'; message: string }
   | { type: 'failed'; name: string; message: string };
+
+/** A notice as it travels: the page no longer listens to a run that it has left. */
+export type RunNotice = Notice & { run: number };

@@ -2,7 +2,7 @@
 import type { TrainConfig } from '../src/rl';
 import type { Progress } from '../src/rl';
 import TrainerWorker from './worker/worker?worker';
-import type { Command, Notice, ShownEvent, ShownGroup, StarterInfo, Status } from './protocol';
+import type { Command, RunNotice, ShownEvent, ShownGroup, StarterInfo, Status } from './protocol';
 
 type StepEvent = Extract<ShownEvent, { event: 'step' }>;
 type EvalEvent = Extract<ShownEvent, { event: 'eval' }>;
@@ -37,19 +37,28 @@ export class Trainer {
   tries = $state.raw<readonly Try[]>([]);
   error = $state.raw<{ name: string; message: string } | null>(null);
   notice = $state('');
+  /** What became of a lost device, if one was lost. */
+  recovery = $state('');
   unavailable = $state('');
 
-  readonly #worker: Worker;
+  #worker: Worker | undefined;
+  /** The run that the page shows. */
+  #run = 0;
   #nextTry = 1;
 
   /** @param download takes a file that the worker made */
-  constructor(private readonly download: (name: string, bytes: Uint8Array<ArrayBuffer>) => void) {
-    this.#worker = new TrainerWorker({ name: 'trainer' });
-    this.#worker.addEventListener('message', ({ data }: MessageEvent<Notice>) => this.#hear(data));
-    this.#worker.addEventListener('error', (event) => {
+  constructor(private readonly download: (name: string, bytes: Uint8Array<ArrayBuffer>) => void) {}
+
+  #startWorker(): Worker {
+    const worker = new TrainerWorker({ name: 'trainer' });
+    worker.addEventListener('message', ({ data }: MessageEvent<RunNotice>) => this.#hear(data));
+    worker.addEventListener('error', (event) => {
       this.error = { name: 'WorkerError', message: event.message || 'the trainer worker could not be started' };
       this.status = 'stopped';
+      worker.terminate();
+      this.#worker = undefined; // the next run gets another
     });
+    return worker;
   }
 
   /** Steps done. */
@@ -74,9 +83,12 @@ export class Trainer {
     this.done = null;
     this.groups = [];
     this.tries = [];
+    this.progress = null;
     this.error = null;
     this.notice = '';
-    this.#send({ type: 'open', config });
+    this.recovery = '';
+    this.status = 'opening';
+    this.#send({ type: 'open', run: ++this.#run, config });
   }
 
   play(): void {
@@ -112,10 +124,13 @@ export class Trainer {
   }
 
   #send(command: Command): void {
+    this.#worker ??= this.#startWorker();
     this.#worker.postMessage(command);
   }
 
-  #hear(notice: Notice): void {
+  #hear(notice: RunNotice): void {
+    // What an earlier run still has to say is not about this one; a file that was asked for comes all the same.
+    if (notice.run !== this.#run && notice.type !== 'exported') return;
     switch (notice.type) {
       case 'status':
         this.status = notice.status;
@@ -145,11 +160,13 @@ export class Trainer {
         break;
       case 'exported':
         this.download(notice.name, notice.bytes);
+        if (notice.note) this.notice = notice.note;
         break;
       case 'recovered':
-        this.steps = this.steps.filter((step) => step.step <= notice.step);
-        this.evals = this.evals.filter((event) => event.step <= notice.step);
-        this.notice = `${notice.message}. Went on with a new device from step ${notice.step}.`;
+        this.#goBack(notice.step);
+        this.recovery =
+          `${notice.message}. A new device took over from ` +
+          (notice.step === null ? 'the start.' : `step ${notice.step}.`);
         break;
       case 'unavailable':
         this.unavailable = notice.message;
@@ -158,6 +175,14 @@ export class Trainer {
         this.error = { name: notice.name, message: notice.message };
         break;
     }
+  }
+
+  /** Forgets what came after a step; null stands for everything. */
+  #goBack(step: number | null): void {
+    this.steps = this.steps.filter((event) => step !== null && event.step <= step);
+    this.evals = this.evals.filter((event) => step !== null && event.step <= step);
+    if (step === null) this.sft = null;
+    if (this.groupsStep > (step ?? 0)) this.groups = [];
   }
 
   #record(event: ShownEvent): void {
