@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { z } from 'zod';
 import { EnvironmentOptionsError, LIBRARY, UnknownEnvironmentError, libraryEntry } from '../../../src/envs';
 import type { Environment, LibraryEntry, Message, Trace } from '../../../src/envs';
 import { TinyChat, TinyTokenizer } from '../../../src/model';
@@ -25,7 +26,7 @@ describe.each(NAMES)('%s', (name) => {
     for (const text of [entry.title, entry.summary, ...entry.tags]) expect(text).not.toBe('');
     expect(entry.examplePrompt).toBe(entry.examplePrompts[0]);
     expect(Object.keys(entry.options.shape)).toContain('seed');
-    for (const option of Object.values(entry.options.shape)) expect(option.description).toBeTruthy();
+    for (const option of Object.values<z.ZodType>(entry.options.shape)) expect(option.description).toBeTruthy();
     expect(entry.load().name).toBe(name);
     expect(entry.tags.length).toBeGreaterThan(0);
   });

@@ -38,7 +38,10 @@ function full({ seed, difficulty }: Options): SingleTurnEnv {
     name: 'arithmetic',
     ...splitDatasets(seed, draw),
     systemPrompt: SYSTEM_PROMPT,
-    rubric: new MathRubric().addMetric('boxed', ({ completion }) => /\\boxed\{/.test(completion.at(-1)?.content ?? '')),
+    rubric: new MathRubric().addMetric(
+      'boxed',
+      ({ completion }) => completion.at(-1)?.content.includes('\\boxed{') ?? false,
+    ),
     sampling: { maxTokens: 512 },
     demonstrate: ({ answer, working }, random, { careless }) => {
       const said = random.next() < careless ? misreckon(answer!, random) : answer!;

@@ -120,7 +120,7 @@ export function wikiTools(open: () => Promise<Pick<Encyclopedia, 'pages' | 'sear
 }
 
 /** Searches, views and reads step by step; a careless demonstrator answers after the first page, with its title. */
-function demonstration({ search, pages }: Encyclopedia, row: TaskRow, bad: boolean): Message[] {
+function demonstration(wiki: Encyclopedia, row: TaskRow, bad: boolean): Message[] {
   const { path } = (row as WikiTask).info;
   const messages: Message[] = [];
   const call = (name: string, args: object, result: unknown) => {
@@ -131,8 +131,8 @@ function demonstration({ search, pages }: Encyclopedia, row: TaskRow, bad: boole
     );
   };
   for (const { page_id: id, title, section_id: section } of path) {
-    const text = pages.get(id)!;
-    call('search_pages', { query: title }, search(title, RESULTS));
+    const text = wiki.pages.get(id)!;
+    call('search_pages', { query: title }, wiki.search(title, RESULTS));
     call('view_sections', { page_id: id }, sectionsOf(id, text));
     call('read_section', { section_id: section }, readSection(section.slice(id.length + 1), text)!);
     if (bad) break;

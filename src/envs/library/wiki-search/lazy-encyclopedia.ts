@@ -133,7 +133,7 @@ function drawTasks(pages: readonly Page[], split: Split, count: number, random: 
 function task(
   { kind, text }: { kind: FactKind; text: string },
   subject: string,
-  [first, second]: readonly [Page, Page?] | readonly Page[],
+  [first, second]: readonly [Page, Page?],
   link?: FactKind,
 ): WikiTask {
   const step = ({ id, title }: Page, { section }: FactKind): Step => ({
@@ -141,7 +141,7 @@ function task(
     title,
     section_id: `${id}:${idOf(section)}`,
   });
-  const path = second && link ? [step(first!, link), step(second, kind)] : [step(first!, kind)];
+  const path = second && link ? [step(first, link), step(second, kind)] : [step(first, kind)];
   return {
     question: kind.ask.replaceAll('{x}', subject),
     answer: text,
