@@ -13,8 +13,8 @@ import { ScriptedModel } from '../scripted';
 import { readJsonFile } from './files';
 import { exempt, golden } from './golden';
 import type { GoldenCase } from './golden';
-import { stateOf } from './verifiers_state';
-import type { UpstreamState } from './verifiers_state';
+import { messageOf, stateOf, upstreamMessage } from './verifiers_state';
+import type { UpstreamMessage, UpstreamState } from './verifiers_state';
 
 const FILE = 'env_rewards.json';
 
@@ -23,6 +23,8 @@ interface Scores {
   metrics: Record<string, number | undefined>;
   /** How often a judge was asked. */
   judge_calls?: number;
+  /** What kept us from a score. */
+  error?: string;
 }
 
 interface RewardCase extends UpstreamState {
@@ -55,6 +57,51 @@ export async function envRewardCases(dir: string): Promise<GoldenCase[]> {
     if (fixture.tools) cases.push(...(await toolCases(name, fixture.tools)));
   }
   return cases;
+}
+
+interface RolloutFixture {
+  rollouts: {
+    id: string;
+    environment: string;
+    input: { prompt: UpstreamMessage[]; answer: string; info: Record<string, unknown> };
+    /** What the model says, in order. */
+    script: string[];
+    expected: {
+      completion: UpstreamMessage[];
+      stop_condition: string;
+      model_requests: number;
+      reward: number;
+      metrics: Record<string, number>;
+      advantage: number;
+    };
+  }[];
+}
+
+/** The rollouts of rollouts.json that the shipped alphabet-sort plays. */
+export async function alphabetSortRollouts(dir: string): Promise<GoldenCase[]> {
+  const file = 'rollouts.json';
+  const { rollouts } = readJsonFile(dir, file) as RolloutFixture;
+  const env = libraryEntry('alphabet-sort').load();
+  return Promise.all(
+    rollouts
+      .filter(({ environment }) => environment === 'alphabet_sort')
+      .map(async ({ id, input, script, expected }) => {
+        let requests = 0;
+        const model = new ScriptedModel(() => script[requests++] ?? new Error('the script is over'));
+        const example = { exampleId: 0, ...input, prompt: input.prompt.map(messageOf) };
+        const trace = await env.rollout(example, model, { draw: 0, rollout: 0, key: [0, 0] });
+        const got = {
+          completion: trace.completion.map(upstreamMessage),
+          stop_condition: trace.stopCondition,
+          model_requests: requests,
+          reward: trace.reward,
+          metrics: trace.metrics,
+          advantage: trace.advantage,
+        };
+        const { completion, stop_condition, model_requests, reward, metrics, advantage } = expected;
+        return golden(file, id, got, { completion, stop_condition, model_requests, reward, metrics, advantage });
+      }),
+  );
 }
 
 async function compare(name: string, fixture: Fixture, test: RewardCase): Promise<GoldenCase[]> {
@@ -95,7 +142,7 @@ async function scores(
 ): Promise<Scores> {
   const state = stateOf(test);
   await rubric.scoreRollout(state);
-  if (state.error) throw new Error(`${test.id}: ${state.error.where}: ${state.error.message}`);
+  if (state.error) return { reward: null, metrics: {}, error: `${state.error.where}: ${state.error.message}` };
   const metrics = Object.keys(expected.metrics).map((name) => [name, state.metrics[renamed[name] ?? name]] as const);
   return { reward: state.reward, metrics: Object.fromEntries(metrics) };
 }

@@ -8,11 +8,11 @@ import type { Message } from '../../types';
 
 /** A row's `info`: verifiers' fields, with what its rewards need. */
 export const sortInfo = z.looseObject({
-  num_turns: z.int().positive(),
+  num_turns: z.int().nonnegative(),
   /** What the user says in the second turn, and in the third. */
-  follow_ups: z.array(z.string()),
+  follow_ups: z.array(z.string()).default([]),
   /** The right list, line by line, after each turn. */
-  ground_truths: z.array(z.array(z.string())),
+  ground_truths: z.array(z.array(z.string())).default([]),
 });
 
 export type SortInfo = z.output<typeof sortInfo>;

@@ -61,7 +61,8 @@ export function weightedReward({
       const improving = tries.every((score, i) => i === 0 || score > tries[i - 1]!);
       sum += improving ? (tries.at(-1) ?? 0) : 0;
     }
-    return powerPerTurn ? sum / turns : raised(sum / turns);
+    const mean = turns > 0 ? sum / turns : 0;
+    return powerPerTurn ? mean : raised(mean);
   };
 }
 

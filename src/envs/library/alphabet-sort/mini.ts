@@ -16,9 +16,10 @@ export interface MiniOptions {
 
 /** Share of the task's turns that were answered to the letter. */
 function exactTurns({ completion, info }: RewardArgs): number {
+  const task = sortInfo.parse(info);
   const replies = messagesOf(completion, 'assistant');
-  const right = rightReplies(sortInfo.parse(info)).filter((reply, turn) => replies[turn]?.content === reply);
-  return right.length / sortInfo.parse(info).num_turns;
+  const right = rightReplies(task).filter((reply, turn) => replies[turn]?.content === reply);
+  return right.length / Math.max(1, task.num_turns);
 }
 
 /** 1 when every turn was. */
