@@ -14,7 +14,7 @@ export function isHeldOut(text: string): boolean {
 }
 
 /** Tasks of an eval dataset. */
-const EVAL_ROWS = 1000;
+export const EVAL_ROWS = 1000;
 
 /**
  * Endless training tasks and 1,000 held-out ones, each drawn from its own random numbers until its text is on the right

@@ -14,13 +14,13 @@ import type { RewardFunction } from '../../rubric';
 import { ToolEnv } from '../../tool_env';
 import { tool } from '../../tools';
 import type { Message } from '../../types';
+import { EVAL_ROWS } from '../held_out';
 import { exactMatch } from '../scores';
 import { FACTS_PER_PAGE, MiniWorld, NAME_ATTRIBUTES, randomFacts, randomValue } from './mini_world';
 import type { Fact, Split } from './mini_world';
 
 const ERROR = ' error';
 const NONE = ' none';
-const EVAL_ROWS = 1000;
 
 /** What a careless demonstrator does: answers at once, does not read, reads another page, or gives another fact. */
 export const HABITS = ['guess', 'skipread', 'wrongid', 'wrongattr'] as const;
@@ -31,9 +31,10 @@ export interface MiniOptions {
   drills: number;
 }
 
-/** A task's `info`: which world it plays in. */
+/** A task's `info`: what is asked, and in which world. */
 const wikiInfo = z.object({
   title: z.string(),
+  attribute: z.string(),
   seed: z.int().nonnegative(),
   split: z.enum(['train', 'eval']),
   world: z.int().nonnegative(),
@@ -84,26 +85,21 @@ export function loadMini({ seed, habit, drills }: MiniOptions): ToolEnv {
       info: { title: asked.title, attribute: asked.fact.attribute, seed, split, world: index },
     };
   };
-  const rubric = new Rubric({ exactMatch })
-    .addMetric(
-      'rightPages',
-      answers((text, title) => text.startsWith(` ${title}:`)),
-    )
-    .addMetric(
-      'pagesRead',
-      answers((text) => text.includes(':')),
-    )
-    .addMetric(
-      'badCalls',
-      answers((text) => text === ERROR),
-    );
   return new ToolEnv({
     name: 'wiki-search-mini',
     dataset: generated((index) => row('train', index)),
     evalDataset: generated((index) => row('eval', index), EVAL_ROWS),
     tools: [search, read],
     errorFormatter: () => ERROR,
-    rubric,
+    rubric: new Rubric(
+      {
+        exactMatch,
+        rightPages: answers((text, title) => text.startsWith(` ${title}:`)),
+        pagesRead: answers((text) => text.includes(':')),
+        badCalls: answers((text) => text === ERROR),
+      },
+      { weights: { rightPages: 0, pagesRead: 0, badCalls: 0 } },
+    ),
     sampling: { maxTokens: 8 },
     maxTurns: 4,
     passThreshold: 1,
@@ -133,7 +129,7 @@ function demonstration(
   random: Random,
   habit: (typeof HABITS)[number] | undefined,
 ): Message[] {
-  const { title: asked, attribute } = info as { title: string; attribute: string };
+  const { title: asked, attribute } = wikiInfo.parse(info);
   const world = worldOf(info);
   const guess = factText({ attribute, value: randomValue(random, attribute) });
   if (habit === 'guess') return [say(guess)];
@@ -158,7 +154,7 @@ const DRILL_QUESTIONS = 4;
  * question follows another. Copying from a page is learned faster so.
  */
 function drill({ info, answer }: TaskRow, random: Random): Message[] {
-  const { title: asked, attribute } = info as { title: string; attribute: string };
+  const { title: asked, attribute } = wikiInfo.parse(info);
   const own: Fact = { attribute, value: answer!.slice(attribute.length + 1) };
   const others = NAME_ATTRIBUTES.filter((name) => name !== attribute);
   const added = randomFacts(random, DRILL_FACTS - 1, others);
