@@ -136,7 +136,7 @@ export class TinyTokenizer {
   #pattern(): string {
     return [...this.words]
       .sort((a, b) => b.length - a.length)
-      .map((word) => word.replaceAll(/[\\^$.*+?()[\]{}|#-]/g, String.raw`\$&`))
+      .map((word) => word.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`))
       .join('|');
   }
 

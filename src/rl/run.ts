@@ -101,7 +101,7 @@ export class Run {
     sources: ModelSources = NO_SOURCES,
     environment?: Environment,
   ): Promise<Run> {
-    const env = environment ?? libraryEntry(config.env).load({ seed: config.seed });
+    const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
     let loaded: LoadedModel | undefined;
     if (config.start === 'starter') {
       const folder = await sources.starter(config.env);
