@@ -45,9 +45,10 @@ const HOSTILE = [
   '9'.repeat(400),
 ];
 
-/** Writes random text, hostile text, and calls of tools that exist and others, well formed and not. */
+/** Writes random text, hostile text, words it was told, and calls of tools that exist and others, well formed and not. */
 export class Fuzzer {
   readonly #random: Random;
+  #heard: string[] = [''];
 
   constructor(
     seed: number,
@@ -57,7 +58,10 @@ export class Fuzzer {
   }
 
   model(): ChatModel {
-    return new ScriptedModel(() => ({ message: this.#message() }));
+    return new ScriptedModel(({ messages }) => {
+      this.#heard = messages.at(-1)?.content.match(/[\w:]+/g) ?? [''];
+      return { message: this.#message() };
+    });
   }
 
   #message(): Message {
@@ -95,6 +99,7 @@ export class Fuzzer {
   #text(): string {
     const random = this.#random;
     if (random.next() < 0.3) return random.pick(HOSTILE);
+    if (random.next() < 0.4) return random.pick(this.#heard);
     const largest = random.pick([0x7f, 0xd7ff]);
     return Array.from({ length: random.below(40) }, () => String.fromCodePoint(random.below(largest))).join('');
   }
