@@ -48,7 +48,7 @@ export class OpenAIModel implements ChatModel {
   readonly #key: string | undefined;
   readonly #options;
 
-  /** @throws TypeError for an address that is none, or that holds a password */
+  /** @throws TypeError for an address that is none or holds a password, or a key that cannot be sent */
   constructor(options: OpenAIModelOptions) {
     const url = URL.canParse(options.baseUrl) ? new URL(options.baseUrl) : undefined;
     if (!url || !/^https?:$/.test(url.protocol)) {
@@ -60,7 +60,10 @@ export class OpenAIModel implements ChatModel {
     this.name = options.model;
     this.baseUrl = url.href.replace(/\/+$/, '');
     this.endpoint = `${this.baseUrl}/chat/completions`;
-    this.#key = options.apiKey === '' ? undefined : options.apiKey;
+    const key = options.apiKey?.trim();
+    if (key && !/^[\x21-\x7e]+$/.test(key))
+      throw new TypeError('the API key holds characters that no header can carry');
+    this.#key = key === '' ? undefined : key;
     this.#options = {
       stream: false,
       tokenIds: false,
