@@ -3,6 +3,7 @@ export * from './dataset';
 export * from './deadline';
 export * from './env_group';
 export * from './environment';
+export * from './eval';
 export * from './key';
 export * from './library';
 export * from './multi_turn';
