@@ -15,7 +15,7 @@ import { grpoStep, samplingArgs } from './grpo';
 import type { StepReport } from './grpo';
 import { Policy, loadModel } from './policy';
 import type { LoadedModel, PolicySnapshot, UpdateResult } from './policy';
-import { evaluate } from './rollouts';
+import { solveRates } from './rollouts';
 import type { EvalResult, Group } from './rollouts';
 import { learningRate } from './schedule';
 import { sftStep } from './sft';
@@ -199,7 +199,7 @@ export class Run {
     examples = this.config.eval.examples,
   ): Promise<EvalResult> {
     const { env, policy, config } = this;
-    return evaluate(env, policy.chatModel(), {
+    return solveRates(env, policy.chatModel(), {
       examples: Math.min(examples, env.evalDataset.length),
       seed: config.seed,
       sampling: samplingArgs(config),

@@ -26,6 +26,7 @@ import {
 } from './expression';
 import type { Expression, FunctionName, Relation, RelationNode } from './expression';
 import * as Q from './rational';
+import { endValue } from './real_sets';
 import { symbolName, tokenize } from './tokens';
 import type { Token } from './tokens';
 
@@ -731,22 +732,12 @@ function intervalOrPair(low: Expression, high: Expression, lowOpen: boolean, hig
   return { kind: 'interval', low, high, lowOpen: lowOpen || infinite(low), highOpen: highOpen || infinite(high) };
 }
 
-/** Sign of low - high where both are plain numbers or infinite. */
+/** Sign of low - high where both are numbers or infinite. */
 function endOrder(low: Expression, high: Expression): number | undefined {
   const [a, b] = [endValue(low), endValue(high)];
   if (a === undefined || b === undefined) return undefined;
   if (low.kind === 'number' && high.kind === 'number') return Q.compare(low.value, high.value);
   return a === b ? 0 : a - b;
-}
-
-function endValue(node: Expression): number | undefined {
-  if (node.kind === 'number') return Q.toNumber(node.value);
-  if (node === INFINITY) return Infinity;
-  if (node.kind === 'product' && node.factors.length === 2 && node.factors[1] === INFINITY) {
-    const sign = endValue(node.factors[0]!);
-    return sign === undefined || sign === 0 ? undefined : sign * Infinity;
-  }
-  return undefined;
 }
 
 /** Appends to a chain of relations: a < b, then < c, is a < b and b < c. */

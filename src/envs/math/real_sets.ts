@@ -49,12 +49,12 @@ function close(a: number, b: number): boolean {
 function piecesOf(node: Expression): readonly Piece[] | undefined {
   switch (node.kind) {
     case 'interval': {
-      const [low, high] = [endOf(node.low), endOf(node.high)];
+      const [low, high] = [endValue(node.low), endValue(node.high)];
       if (low === undefined || high === undefined) return undefined;
       return low <= high ? [{ low, high, lowOpen: node.lowOpen, highOpen: node.highOpen }] : [];
     }
     case 'set': {
-      const ends = node.elements.map(endOf);
+      const ends = node.elements.map(endValue);
       if (!ends.every((end) => end !== undefined && Number.isFinite(end))) return undefined;
       return ends.map((end) => ({ low: end!, high: end!, lowOpen: false, highOpen: false }));
     }
@@ -75,10 +75,11 @@ function piecesOf(node: Expression): readonly Piece[] | undefined {
 
 const LINE: readonly Piece[] = [{ low: -Infinity, high: Infinity, lowOpen: true, highOpen: true }];
 
-function endOf(node: Expression): number | undefined {
+/** An end of an interval as a double; undefined where it is no real number. */
+export function endValue(node: Expression): number | undefined {
   if (node === INFINITY) return Infinity;
   if (node.kind === 'product' && node.factors.length === 2 && node.factors[1] === INFINITY) {
-    const factor = endOf(node.factors[0]!);
+    const factor = endValue(node.factors[0]!);
     return factor === undefined || factor === 0 ? undefined : factor * Infinity;
   }
   if (symbolsOf(node).size > 0) return undefined;
@@ -173,7 +174,7 @@ function asUnknown(node: Expression, key: string): Expression {
 /** -\infty < x and x < \infty say nothing. */
 function isEndOfLine(relation: Relation, left: Expression, right: Expression): boolean {
   const [low, high] = relation.startsWith('<') ? [left, right] : [right, left];
-  return /^[<>]/.test(relation) && (endOf(low) === -Infinity || endOf(high) === Infinity);
+  return /^[<>]/.test(relation) && (endValue(low) === -Infinity || endValue(high) === Infinity);
 }
 
 function toNode({ low, high, lowOpen, highOpen }: Piece): Expression {
