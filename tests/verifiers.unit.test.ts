@@ -1,5 +1,6 @@
 /** @file Golden cases run in verifiers' own code: ours must give the same, but for a short list with a reason each. */
 import { expect, it } from 'vitest';
+import { rolloutCases } from './checks/verifiers_rollouts';
 import { rubricCases } from './checks/verifiers_rubric';
 import { tokenCases } from './checks/verifiers_tokens';
 import { toolCases } from './checks/verifiers_tools';
@@ -8,6 +9,7 @@ import type { GoldenCase } from './checks/golden';
 const DIR = `${process.env.ORACLE_DIR ?? new URL('./oracle', import.meta.url).pathname}/verifiers`;
 
 const CHECKS: Record<string, (dir: string) => GoldenCase[] | Promise<GoldenCase[]>> = {
+  rollouts: rolloutCases,
   rubric: rubricCases,
   tokens: tokenCases,
   tools: toolCases,

@@ -8,13 +8,13 @@ import type { ChatModel, Environment, Message, RewardArgs, RewardFunction } from
 import { wikiTools } from '../../src/envs/library/wiki-search/full';
 import { extractBoxedAnswer } from '../../src/envs/math/extract';
 import { MathRubric } from '../../src/envs/math_rubric';
-import { ExtractParser, XMLParser, messagesOf, pythonStrip } from '../../src/envs/parsers';
+import { ExtractParser, XMLParser, messagesOf, occurrences, pythonStrip } from '../../src/envs/parsers';
 import { ScriptedModel } from '../scripted';
 import { readJsonFile } from './files';
 import { exempt, golden } from './golden';
 import type { GoldenCase } from './golden';
-import { messageOf, stateOf, upstreamMessage } from './verifiers_state';
-import type { UpstreamMessage, UpstreamState } from './verifiers_state';
+import { stateOf } from './verifiers_state';
+import type { UpstreamState } from './verifiers_state';
 
 const FILE = 'env_rewards.json';
 
@@ -57,51 +57,6 @@ export async function envRewardCases(dir: string): Promise<GoldenCase[]> {
     if (fixture.tools) cases.push(...(await toolCases(name, fixture.tools)));
   }
   return cases;
-}
-
-interface RolloutFixture {
-  rollouts: {
-    id: string;
-    environment: string;
-    input: { prompt: UpstreamMessage[]; answer: string; info: Record<string, unknown> };
-    /** What the model says, in order. */
-    script: string[];
-    expected: {
-      completion: UpstreamMessage[];
-      stop_condition: string;
-      model_requests: number;
-      reward: number;
-      metrics: Record<string, number>;
-      advantage: number;
-    };
-  }[];
-}
-
-/** The rollouts of rollouts.json that the shipped alphabet-sort plays. */
-export async function alphabetSortRollouts(dir: string): Promise<GoldenCase[]> {
-  const file = 'rollouts.json';
-  const { rollouts } = readJsonFile(dir, file) as RolloutFixture;
-  const env = libraryEntry('alphabet-sort').load();
-  return Promise.all(
-    rollouts
-      .filter(({ environment }) => environment === 'alphabet_sort')
-      .map(async ({ id, input, script, expected }) => {
-        let requests = 0;
-        const model = new ScriptedModel(() => script[requests++] ?? new Error('the script is over'));
-        const example = { exampleId: 0, ...input, prompt: input.prompt.map(messageOf) };
-        const trace = await env.rollout(example, model, { draw: 0, rollout: 0, key: [0, 0] });
-        const got = {
-          completion: trace.completion.map(upstreamMessage),
-          stop_condition: trace.stopCondition,
-          model_requests: requests,
-          reward: trace.reward,
-          metrics: trace.metrics,
-          advantage: trace.advantage,
-        };
-        const { completion, stop_condition, model_requests, reward, metrics, advantage } = expected;
-        return golden(file, id, got, { completion, stop_condition, model_requests, reward, metrics, advantage });
-      }),
-  );
 }
 
 async function compare(name: string, fixture: Fixture, test: RewardCase): Promise<GoldenCase[]> {
@@ -168,9 +123,19 @@ const RENAMED: Record<string, Record<string, string>> = {
   doublecheck: { correct_answer_reward_func: 'correct_answer' },
 };
 
+/** Our environment for the one in the fixture. */
+const SHIPPED: Record<string, string> = {
+  doublecheck: 'doublecheck',
+  sentence_repeater: 'sentence-repeater',
+  tool_test: 'tool-test',
+  tool_test_v019: 'tool-test',
+  wordle_v019: 'wordle',
+};
+
 function rubricOf(name: string, fixture: Fixture, judge: ChatModel): Rubric {
-  if (name === 'gsm8k_v019' || name === 'doublecheck') return new MathRubric();
-  if (name.startsWith('tool_test')) return libraryEntry('tool-test').load().rubric;
+  const shipped = SHIPPED[name];
+  if (shipped !== undefined) return libraryEntry(shipped).load().rubric;
+  if (name === 'gsm8k_v019') return new MathRubric();
   if (name === 'math_group') return mathGroup(fixture.functions as Record<string, WeightedFunction[]>).rubric;
   const functions = FUNCTIONS[name]?.(judge, fixture);
   if (!functions) throw new Error(`${FILE}: this check does not know the environment ${name}`);
@@ -217,44 +182,19 @@ const FUNCTIONS: Record<string, (judge: ChatModel, fixture: Fixture) => Function
   },
   gsm8k: () => ({ correct_answer_reward_func: boxedMatch, format_reward_func: boxedFormat }),
   gpqa: () => ({ correct_answer_reward_func: ({ completion, answer }) => inBox(completion).startsWith(answer) }),
-  sentence_repeater: () => ({
-    compare_answers_reward_func: ({ completion, info }) => {
-      const said = messagesOf(completion, 'assistant');
-      const answers = info.answers as string[];
-      if (said.length !== answers.length) return 0;
-      return answers.reduce((sum, text, i) => sum + sequenceRatio(said[i]!.content, text) / answers.length, 0);
-    },
-  }),
+  // The rules before v0.1.9.
   wordle: () => {
-    const { correct, format, credit } = wordleRules();
+    const parser = new XMLParser(['guess'], { answerField: 'guess' });
+    const correct = ({ completion, answer }: RewardArgs) => parser.parseAnswer(completion) === `[${answer}]`;
     return {
       check_answer_reward_func: correct,
       count_turns_reward_func: (args) => Number(correct(args)) / (messagesOf(args.completion, 'assistant').length + 1),
       partial_credit_reward_func: (args) => {
         const newest = messagesOf(args.completion, 'user').at(-1);
-        const [, scoring] = pythonStrip(newest?.content ?? '').split('\n');
-        return correct(args) ? 0 : credit(scoring ?? '');
+        const [, marks = ''] = pythonStrip(newest?.content ?? '').split('\n');
+        return correct(args) ? 0 : 0.2 * occurrences(marks, 'G') + 0.1 * occurrences(marks, 'Y');
       },
-      format_reward_func: format,
-    };
-  },
-  wordle_v019: () => {
-    const { correct, format, credit } = wordleRules();
-    return {
-      correct_answer: correct,
-      length_bonus: (args) => {
-        const guesses = messagesOf(args.completion, 'assistant').filter(({ content }) =>
-          /<guess>[^\n]*<\/guess>/.test(content),
-        );
-        return Number(correct(args)) / (guesses.length || 1);
-      },
-      partial_answer: (args) => {
-        const feedback = messagesOf(args.completion, 'user')
-          .map(({ content }) => pythonStrip(content).split('\n'))
-          .findLast((lines) => lines.length === 3);
-        return correct(args) || !feedback ? 0 : credit(feedback[1]!);
-      },
-      format_reward: format,
+      format_reward_func: ({ completion }) => parser.formatScore(completion),
     };
   },
   xml_tool_env: (_, { functions }) => xmlToolRules(functions as WeightedFunction[]),
@@ -305,16 +245,6 @@ const FUNCTIONS: Record<string, (judge: ChatModel, fixture: Fixture) => Function
     };
   },
 };
-
-function wordleRules() {
-  const parser = new XMLParser(['guess'], { answerField: 'guess' });
-  const count = (text: string, letter: string) => text.split(letter).length - 1;
-  return {
-    correct: ({ completion, answer }: RewardArgs) => parser.parseAnswer(completion) === `[${answer}]`,
-    format: ({ completion }: RewardArgs) => parser.formatScore(completion),
-    credit: (scoring: string) => 0.2 * count(scoring, 'G') + 0.1 * count(scoring, 'Y'),
-  };
-}
 
 function xmlToolRules(functions: readonly WeightedFunction[]): Functions {
   const parser = new XMLParser(['think', ['tool', 'answer']]);

@@ -1,13 +1,16 @@
 /** @file The environments that ship with Terrarium, by name. */
 import { alphabetSort, alphabetSortMini } from './alphabet-sort';
 import { arithmetic, arithmeticMini } from './arithmetic';
+import { doublecheck } from './doublecheck';
 import type { LibraryEntry } from './entry';
 import { evenDigits } from './even-digits';
 import { letterSort } from './letter-sort';
 import { nearestName } from './nearest';
 import { reverseText } from './reverse-text';
+import { sentenceRepeater } from './sentence-repeater';
 import { toolTest, toolTestMini } from './tool-test';
 import { wikiSearch, wikiSearchMini } from './wiki-search';
+import { wordle } from './wordle';
 
 export { EnvironmentOptionsError } from './entry';
 export type { LibraryEntry, TinyNeeds } from './entry';
@@ -19,8 +22,11 @@ export const LIBRARY: readonly LibraryEntry[] = [
   letterSort,
   arithmetic,
   arithmeticMini,
+  doublecheck,
   alphabetSort,
   alphabetSortMini,
+  sentenceRepeater,
+  wordle,
   toolTest,
   toolTestMini,
   wikiSearch,

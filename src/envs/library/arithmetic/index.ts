@@ -3,16 +3,13 @@
  * two difficulties.
  */
 import { z } from 'zod';
-import type { Random } from '../../../random';
 import { MathRubric } from '../../math_rubric';
 import { SingleTurnEnv } from '../../multi_turn';
 import { Rubric } from '../../rubric';
 import { libraryEntryOf, seedOption } from '../entry';
 import { splitDatasets } from '../held_out';
 import { exactMatch } from '../scores';
-import { easyProblem, hardProblem } from './problems';
-
-const SYSTEM_PROMPT = 'Work the problem out, then write the final number inside \\boxed{}.';
+import { BOX_PROMPT, PROBLEMS, boxed, misreckon } from './problems';
 
 const options = z.object({
   seed: seedOption,
@@ -33,11 +30,10 @@ export function loadEnvironment(given: Options): SingleTurnEnv {
 }
 
 function full({ seed, difficulty }: Options): SingleTurnEnv {
-  const draw = difficulty === 'easy' ? easyProblem : hardProblem;
   return new SingleTurnEnv({
     name: 'arithmetic',
-    ...splitDatasets(seed, draw),
-    systemPrompt: SYSTEM_PROMPT,
+    ...splitDatasets(seed, PROBLEMS[difficulty]),
+    systemPrompt: BOX_PROMPT,
     rubric: new MathRubric().addMetric(
       'boxed',
       ({ completion }) => completion.at(-1)?.content.includes('\\boxed{') ?? false,
@@ -45,7 +41,7 @@ function full({ seed, difficulty }: Options): SingleTurnEnv {
     sampling: { maxTokens: 512 },
     demonstrate: ({ answer, working }, random, { careless }) => {
       const said = random.next() < careless ? misreckon(answer!, random) : answer!;
-      return [{ role: 'assistant', content: `${String(working)}\n\\boxed{${said}}` }];
+      return [{ role: 'assistant', content: `${String(working)}\n${boxed(said)}` }];
     },
   });
 }
@@ -66,12 +62,6 @@ function mini({ seed, difficulty }: Options): SingleTurnEnv {
       { role: 'assistant', content: random.next() < careless ? misreckon(answer!, random) : answer! },
     ],
   });
-}
-
-/** A careless demonstrator is off by one or by ten, but does not get below zero. */
-function misreckon(answer: string, random: Random): string {
-  const value = Number(answer);
-  return String(value + random.pick([-10, -1, 1, 10].filter((error) => value < 0 || value + error >= 0)));
 }
 
 export const arithmetic = libraryEntryOf({

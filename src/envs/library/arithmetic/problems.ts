@@ -9,6 +9,20 @@ export interface Problem {
   [column: string]: unknown;
 }
 
+/** How to answer. */
+export const BOX_PROMPT = 'Work the problem out, then write the final number inside \\boxed{}.';
+
+/** An answer as the prompt asks for it. */
+export function boxed(answer: string): string {
+  return `\\boxed{${answer}}`;
+}
+
+/** A careless demonstrator is off by one or by ten, but does not get below zero. */
+export function misreckon(answer: string, random: Random): string {
+  const value = Number(answer);
+  return String(value + random.pick([-10, -1, 1, 10].filter((error) => value < 0 || value + error >= 0)));
+}
+
 /** One step, one or two digits, nothing below zero. */
 export function easyProblem(random: Random): Problem {
   const [a, b] = [random.between(1, 99), random.between(1, 99)];
@@ -71,3 +85,6 @@ function story(random: Random): Problem {
     working: `${count} × ${each} = ${all}\n${all} - ${gone} = ${all - gone}`,
   };
 }
+
+/** The problems of each difficulty. */
+export const PROBLEMS = { easy: easyProblem, hard: hardProblem } as const;
