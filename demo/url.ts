@@ -26,7 +26,8 @@ export function configFromHash(hash: string): TrainConfig {
 /** The shortest hash that `configFromHash` reads back as this config. */
 export function hashFromConfig(config: TrainConfig): string {
   const params = new URLSearchParams({ env: config.env });
-  for (const [key, value] of changedSettings(config)) params.set(key, String(value));
+  for (const [key, value] of changedSettings(config))
+    params.set(key, typeof value === 'string' ? value : JSON.stringify(value));
   return `#${params.toString()}`;
 }
 
@@ -35,5 +36,9 @@ export function changedSettings(config: TrainConfig): [key: string, value: unkno
   const defaults = resolveConfig({ env: config.env });
   return configFields()
     .map((field): [string, unknown] => [field.key, valueAt(config, field.key)])
-    .filter(([key, value]) => key !== 'env' && value !== undefined && value !== valueAt(defaults, key));
+    .filter(([key, value]) => key !== 'env' && value !== undefined && !same(value, valueAt(defaults, key)));
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
 }

@@ -85,6 +85,10 @@ const evalSchema = z.strictObject({
 
 const trainSchema = z.strictObject({
   env: z.string().min(1).describe('Environment, by its name in the library'),
+  env_args: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe("The environment's own options, such as its difficulty"),
   seed: z.int().nonnegative().default(1).describe('Decides every random number'),
   start: z
     .string()
@@ -176,7 +180,7 @@ export interface ConfigField {
   /** As in `--set`: `grpo.lr`. */
   key: string;
   description: string;
-  type: 'number' | 'integer' | 'string' | 'boolean' | 'enum';
+  type: 'number' | 'integer' | 'string' | 'boolean' | 'enum' | 'array' | 'object';
   options?: string[];
   default?: unknown;
 }
@@ -223,6 +227,7 @@ export function parseAssignment(text: string): ConfigLayer {
   const at = text.indexOf('=');
   if (at < 1) throw new ConfigError(`"${text}" is not of the form key=value`);
   const key = text.slice(0, at).trim();
+  if (key.startsWith('env_args.')) return nest(key, looseValue(text.slice(at + 1)));
   const field = configFields().find((candidate) => candidate.key === key);
   if (!field) {
     const near = nearest(key, configKeys());
@@ -231,10 +236,23 @@ export function parseAssignment(text: string): ConfigLayer {
   return nest(key, parseValue(field, text.slice(at + 1)));
 }
 
+/** A value of unknown type by its look. */
+function looseValue(text: string): unknown {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
 /** The value that a text stands for, given the field's type. */
 export function parseValue(field: ConfigField, text: string): unknown {
   if (field.type === 'number' || field.type === 'integer') return text.trim() === '' ? NaN : Number(text);
   if (field.type === 'boolean') return text === 'true' ? true : text === 'false' ? false : text;
+  if (field.type === 'array' || field.type === 'object') {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch (error) {
+      throw new ConfigError(`${field.key}: not JSON (${(error as SyntaxError).message})`);
+    }
+  }
   return text;
 }
 

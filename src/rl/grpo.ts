@@ -95,9 +95,9 @@ export async function grpoStep(
     for (let i = 0; i < grpo.updates_per_batch; i++) {
       update = await policy.update(sequences, objectiveOf(config, env, policy, sequences.length), lr);
       if (!update.finite) {
+        const good = i === 0 ? `step ${step - 1}` : `update ${i} of this step`;
         throw new NonFiniteUpdateError(
-          `step ${step}, update ${i + 1} of ${grpo.updates_per_batch}: the gradient is not finite; the weights are those ` +
-            'of the update before it. ' +
+          `step ${step}: the gradient is not finite; the weights are those of ${good}. ` +
             'A lower grpo.lr or a smaller optimizer.max_norm may help.',
         );
       }

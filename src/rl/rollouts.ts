@@ -94,10 +94,10 @@ export interface EvalOptions {
 }
 
 /**
- * Evaluates on the first `examples` held-out tasks, at temperature 1 and greedy. A task is solved when its reward reaches
+ * Shares of tasks solved: plays the first `examples` held-out tasks at temperature 1 and greedily. A task is solved when its reward reaches
  * the environment's passThreshold.
  */
-export async function evaluate(env: Environment, model: ChatModel, options: EvalOptions): Promise<EvalResult> {
+export async function solveRates(env: Environment, model: ChatModel, options: EvalOptions): Promise<EvalResult> {
   const { examples, seed, signal, onProgress } = options;
   let done = 0;
   const onTrace = () => onProgress?.(++done, 2 * examples);

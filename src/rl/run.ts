@@ -15,7 +15,7 @@ import { grpoStep, samplingArgs } from './grpo';
 import type { StepReport } from './grpo';
 import { Policy, loadModel } from './policy';
 import type { LoadedModel, PolicySnapshot, UpdateResult } from './policy';
-import { evaluate } from './rollouts';
+import { solveRates } from './rollouts';
 import type { EvalResult, Group } from './rollouts';
 import { learningRate } from './schedule';
 import { sftStep } from './sft';
@@ -101,7 +101,7 @@ export class Run {
     sources: ModelSources = NO_SOURCES,
     environment?: Environment,
   ): Promise<Run> {
-    const env = environment ?? libraryEntry(config.env).load({ seed: config.seed });
+    const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
     let loaded: LoadedModel | undefined;
     if (config.start === 'starter') {
       const folder = await sources.starter(config.env);
@@ -199,7 +199,7 @@ export class Run {
     examples = this.config.eval.examples,
   ): Promise<EvalResult> {
     const { env, policy, config } = this;
-    return evaluate(env, policy.chatModel(), {
+    return solveRates(env, policy.chatModel(), {
       examples: Math.min(examples, env.evalDataset.length),
       seed: config.seed,
       sampling: samplingArgs(config),

@@ -28,7 +28,7 @@ it.each<[string, RewardFunction, string]>([
   ],
   ['rejects', () => Promise.reject(new TypeError('late')), 'late'],
   ['returns NaN', () => NaN, 'returned NaN, not a finite number'],
-  ['returns text', () => 'good' as never, 'returned good, not a finite number'],
+  ['returns text', () => 'good', 'returned good, not a finite number'],
   ['returns nothing', () => undefined as never, 'returned undefined, not a finite number'],
 ])('a reward function that %s is an error by name, not a 0', async (_, bad, message) => {
   const trace = await score(new Rubric({ fine: () => 1, bad }));

@@ -28,6 +28,9 @@ it.each([
   [{ env: 'reverse-text', grpo: { lr: 'fast' } }, 'grpo.lr: '],
   [{ env: 'reverse-text', grpo: { lr: NaN } }, 'grpo.lr: '],
   [{ env: 'reverse-text', grpo: { loss: 'ppo' } }, 'grpo.loss: '],
+  [{ env: 'reverse-text', grpo: { loss: 'sft' } }, 'grpo.loss: '], // reads no reward
+  [{ env: 'reverse-text', grpo: { loss: 'distill' } }, 'grpo.loss: '], // needs a teacher
+  [{ env: 'reverse-text', model: { vocabulary: ['a', ''] } }, 'model.vocabulary.1: '],
   [{ env: 'reverse-text', grpo: { group_size: 1 } }, 'grpo.group_size: '],
   [{ env: 'reverse-text', sampling: { temperature: 0 } }, 'sampling.temperature: '],
   [{ env: 'reverse-text', grpo: { batch_size: 100 } }, 'grpo.batch_size 100 is not a multiple of grpo.group_size 8'],
@@ -53,6 +56,10 @@ it('reads key=value by the type of the key', () => {
   expect(parseAssignment('grpo.lr=1e-3')).toEqual({ grpo: { lr: 1e-3 } });
   expect(parseAssignment('grpo.filter_zero_advantages=false')).toEqual({ grpo: { filter_zero_advantages: false } });
   expect(parseAssignment('model.alphabet=0123')).toEqual({ model: { alphabet: '0123' } });
+  expect(parseAssignment('env_args.size=mini')).toEqual({ env_args: { size: 'mini' } });
+  expect(parseAssignment('env_args.max_length=5')).toEqual({ env_args: { max_length: 5 } });
+  expect(parseAssignment('model.vocabulary=["a","bc"]')).toEqual({ model: { vocabulary: ['a', 'bc'] } });
+  expect(() => parseAssignment('model.vocabulary=a,b')).toThrow('model.vocabulary: not JSON');
   expect(() => parseAssignment('grpo.stepz=3')).toThrow('unknown key grpo.stepz; did you mean grpo.steps?');
   expect(() => parseAssignment('grpo.lr')).toThrow('not of the form key=value');
   expect(() => resolveConfig({ env: 'reverse-text' }, parseAssignment('grpo.lr=quick'))).toThrow('grpo.lr');
@@ -77,5 +84,8 @@ it('a URL holds the differences from the defaults and reads back', () => {
   expect(hashFromConfig(config)).toBe('#env=even-digits&seed=7&grpo.lr=0.002');
   expect(configFromHash(hashFromConfig(config))).toEqual(config);
   expect(hashFromConfig(configFromHash(''))).toBe('#env=reverse-text');
+  const own = configFromHash('#env=reverse-text&env_args={"maxLength":5}');
+  expect(own.env_args).toEqual({ maxLength: 5 });
+  expect(configFromHash(hashFromConfig(own))).toEqual(own);
   expect(() => configFromHash('#grpo.lrr=1')).toThrow('did you mean grpo.lr?');
 });

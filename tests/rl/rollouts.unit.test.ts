@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { Rubric, SingleTurnEnv, rows } from '../../src/envs';
 import { PURPOSE } from '../../src/random';
-import { evaluate, rolloutGroups } from '../../src/rl';
+import { rolloutGroups, solveRates } from '../../src/rl';
 import { ScriptedModel, lastContent } from '../scripted';
 
 const env = new SingleTurnEnv({
@@ -59,7 +59,7 @@ it('evaluates at temperature 1 and greedy; failures count as unsolved and are co
     request.sampling.temperature === 1 && lastContent(request) === 'a' ? new Error('down') : lastContent(request),
   );
   const progress: number[] = [];
-  const result = await evaluate(env, model, {
+  const result = await solveRates(env, model, {
     examples: 3,
     seed: 1,
     onProgress: (done, total) => progress.push(done / total),
@@ -76,5 +76,5 @@ it('a task is solved from the pass threshold on', async () => {
     passThreshold: 0.8,
   });
   const model = new ScriptedModel(lastContent);
-  expect(await evaluate(graded, model, { examples: 1, seed: 1 })).toMatchObject({ t1: 0, metrics: { graded: 0.7 } });
+  expect(await solveRates(graded, model, { examples: 1, seed: 1 })).toMatchObject({ t1: 0, metrics: { graded: 0.7 } });
 });

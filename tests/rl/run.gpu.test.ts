@@ -1,11 +1,11 @@
 /** @file Whole runs: what happens when rewards fail, when nothing differs, when the device goes, and that seeds decide. */
 import { expect, it } from 'vitest';
 import { acquireNodeGpu } from '../../cli/dawn';
-import { Rubric, SingleTurnEnv, generated } from '../../src/envs';
-import type { RewardFunction } from '../../src/envs';
+import { MultiTurnEnv, Rubric, SingleTurnEnv, generated, tokenSamples } from '../../src/envs';
+import type { Message, RewardFunction, State } from '../../src/envs';
 import { DeviceLostError } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
-import { NoStarterError, NonFiniteUpdateError, Run, grpoStep, resolveConfig } from '../../src/rl';
+import { NoStarterError, NonFiniteUpdateError, Run, grpoStep, lossSettings, resolveConfig } from '../../src/rl';
 import type { ConfigLayer, RunEvent, RunOptions, RunSnapshot, TrainConfig } from '../../src/rl';
 import { testGpu } from '../gpu';
 
@@ -208,4 +208,196 @@ it('refuses a start that does not exist', async () => {
   await expect(Run.create(gpu, config({ env: 'even-digits', sft: { steps: 1 } })).then(finish)).rejects.toThrow(
     'even-digits makes no demonstrations: set sft.steps to 0',
   );
+});
+
+it('a device lost while it samples is no failed rollout: no step is reported after it', async () => {
+  const doomed = await acquireNodeGpu();
+  const run = await start(doomed, config(), ({ response }) => {
+    if (++scored === 60) doomed.device.destroy(); // in the middle of a later step
+    return response.length / 6;
+  });
+  let scored = 0;
+  const steps: RunEvent[] = [];
+  const losing = (async () => {
+    for await (const event of run.events()) if (event.event === 'step') steps.push(event);
+  })();
+  await expect(losing).rejects.toThrow(DeviceLostError);
+  for (const event of steps) expect(event).toMatchObject({ errors: 0 });
+});
+
+it('a model that fails every rollout ends the run with its reason', async () => {
+  const run = await start(await testGpu(), config());
+  run.policy.weights.write(
+    new Map(
+      [...(await run.policy.weights.read())].map(([name, { shape, values }]) => [
+        name,
+        { shape, values: name === 'model.norm.weight' ? values.fill(3e38) : values },
+      ]),
+    ),
+    'broken',
+  );
+  run.policy.generator.invalidate();
+  await expect(finish(run)).rejects.toThrow(
+    /the model failed all 20 rollouts: NonFiniteLogitsError: .* are not finite/,
+  );
+  run.destroy();
+});
+
+it.each<[string, ConfigLayer, string]>([
+  [
+    'a reply that cannot fit the context',
+    { sampling: { max_tokens: 64 } },
+    "a prompt of 3 tokens and a reply of up to 64 (sampling.max_tokens) do not fit the model's context of 32",
+  ],
+  ['a context shorter than the reply', { model: { context: 8 } }, "do not fit the model's context of 8"],
+])('refuses %s before anything is computed, and frees what it had reserved', async (_, layer, message) => {
+  const gpu = await testGpu();
+  const before = gpu.liveBytes;
+  await expect(start(gpu, config(layer))).rejects.toThrow(message);
+  expect(gpu.liveBytes).toBe(before);
+});
+
+it('refuses to train on tokens of a cut distribution', async () => {
+  const env = new SingleTurnEnv({
+    name: 'cut',
+    dataset: generated(() => ({ question: '' })),
+    sampling: { maxTokens: 4, topK: 5 },
+  });
+  await expect(Run.create(await testGpu(), config(), undefined, env)).rejects.toThrow(
+    'cut samples with top-k, top-p or min-p',
+  );
+});
+
+/** Each setting of a run, changed: the weights must come out otherwise than those of the run as it is. */
+const CHANGES: [string, ConfigLayer][] = [
+  ['grpo.advantage', { grpo: { advantage: 'group' } }],
+  ['grpo.loss', { grpo: { loss: 'dr_grpo' } }],
+  ['grpo.lr', { grpo: { lr: 1e-3 } }],
+  ['grpo.warmup_steps', { grpo: { warmup_steps: 2 } }],
+  ['grpo.updates_per_batch', { grpo: { updates_per_batch: 2 } }],
+  ['grpo.epsilon_high', { grpo: { updates_per_batch: 3, lr: 0.01, epsilon_high: 0.01 } }],
+  ['grpo.epsilon_low', { grpo: { updates_per_batch: 3, lr: 0.01, epsilon_low: 0.01 } }],
+  ['grpo.entropy_coefficient', { grpo: { entropy_coefficient: 0.1 } }],
+  ['sampling.temperature', { sampling: { temperature: 0.7 } }],
+  ['sampling.max_tokens', { sampling: { max_tokens: 5 } }],
+  ['optimizer.beta1', { optimizer: { beta1: 0.5 } }],
+  ['optimizer.beta2', { optimizer: { beta2: 0.5 } }],
+  ['optimizer.epsilon', { optimizer: { epsilon: 1e-2 } }],
+  ['optimizer.weight_decay', { optimizer: { weight_decay: 0.1 } }],
+  ['optimizer.max_norm', { optimizer: { max_norm: 1e-3, epsilon: 1e-2 } }],
+];
+
+it('every setting reaches the trainer', async () => {
+  const gpu = await testGpu();
+  const hash = async (...layers: ConfigLayer[]) => {
+    const settings = config({ grpo: { steps: 2, warmup_steps: 0 }, eval: { examples: 1, interval: 0 } }, ...layers);
+    const run = await start(gpu, settings);
+    const result = hashOf(await finish(run));
+    run.destroy();
+    return result!;
+  };
+  const hashes = new Map([['none', await hash()]]);
+  hashes.set('three updates', await hash({ grpo: { updates_per_batch: 3, lr: 0.01 } }));
+  for (const [name, layer] of CHANGES) hashes.set(name, await hash(layer));
+  const seen = new Map<string, string>();
+  for (const [name, value] of hashes) {
+    expect(seen.get(value), `${name} changes nothing beside ${seen.get(value)}`).toBeUndefined();
+    seen.set(value, name);
+  }
+});
+
+it('micro-batches: as many submissions as the settings ask for', async () => {
+  const gpu = await testGpu();
+  const run = await start(gpu, config({ optimizer: { micro_batch_tokens: 64 } }));
+  const before = { ...gpu.stats };
+  const tokens = Array.from({ length: 16 }, (_, i) => ({
+    ids: [1, 4, 5, 7 + (i % 5), 8, 9],
+    mask: [0, 0, 0, 1, 1, 1],
+  }));
+  const objective = { loss: 'sft' as const, settings: lossSettings('sft'), temperature: 1, sequences: 16 };
+  await run.policy.update(tokens, { ...objective, maxCompletionLength: 1 }, 1e-3);
+  // 16 sequences of 6 tokens at 64 tokens a pass: ten and six.
+  expect(gpu.stats.submits - before.submits).toBe(2);
+  run.destroy();
+});
+
+it('an update that is not finite in the warm-up ends it', async () => {
+  const run = await start(await testGpu(), config({ env: 'reverse-text', start: 'scratch', sft: { steps: 5, lr: 1 } }));
+  const weights = await run.policy.weights.read();
+  weights.get('model.embed_tokens.weight')!.values.fill(1e30);
+  run.policy.weights.write(weights, 'broken');
+  await expect(finish(run)).rejects.toThrow(NonFiniteUpdateError);
+  run.destroy();
+});
+
+it('the warm-up ends as soon as its target is reached', async () => {
+  const settings = config(
+    { env: 'reverse-text', start: 'scratch' },
+    {
+      sft: { steps: 20, target: 0, eval_interval: 2, eval_examples: 4, careless_steps: 1 },
+      grpo: { steps: 0, warmup_steps: 0 },
+    },
+  );
+  const run = await start(await testGpu(), settings);
+  const events = await finish(run);
+  run.destroy();
+  expect(events.filter((e) => e.event === 'sft').map((e) => `${e.phase} ${e.step}`)).toEqual([
+    'skill 1',
+    'skill 2',
+    'careless 1',
+  ]);
+});
+
+/** Two turns of letters, then two more: a conversation of the length that a small context holds. */
+class Echo extends MultiTurnEnv {
+  constructor() {
+    super({
+      name: 'echo',
+      dataset: generated((index) => ({ question: 'abcdefgh'[index % 8]! })),
+      rubric: new Rubric({
+        letters: ({ completion }) => completion.filter(({ content }) => /^[a-d]/.test(content)).length / 3,
+      }),
+      sampling: { maxTokens: 4 },
+      maxTurns: 3,
+    });
+  }
+
+  protected override envResponse({ turns }: State): Message[] {
+    return [{ role: 'tool', content: 'xyz'[turns.length]! }];
+  }
+}
+
+it('a conversation of several turns is one sequence of exact tokens, its prompt computed once per group', async () => {
+  const gpu = await testGpu();
+  const settings = config({ model: { alphabet: 'abcdefghxyz0123456789' } });
+  const run = await Run.create(gpu, settings, undefined, new Echo());
+  const { stats } = run.policy.generator;
+  const before = { ...stats };
+  const { report, groups } = await grpoStep(run.policy, run.env, { step: 1, config: settings });
+  const traces = groups.flatMap((group) => group.traces);
+  expect(traces).toHaveLength(16);
+  for (const { turns } of traces) {
+    expect(turns).toHaveLength(3);
+    turns.slice(1).forEach(({ tokens }, i) => {
+      const { promptIds, completionIds } = turns[i]!.tokens!;
+      const earlier = [...promptIds, ...completionIds];
+      expect(tokens!.promptIds.slice(0, earlier.length)).toEqual(earlier);
+      // Cut off before its <eos>, the reply is ended for it; either way a tool message of one letter follows.
+      expect(tokens!.promptIds.length - earlier.length).toBe(turns[i]!.finishReason === 'length' ? 4 : 3);
+    });
+    expect(tokenSamples({ turns, advantage: 1 })).toHaveLength(1);
+  }
+  expect(traces.some(({ turns }) => turns.some(({ finishReason }) => finishReason === 'length'))).toBe(true);
+  expect(stats.prefixHits - before.prefixHits).toBe(32);
+  // First turns: one prompt per group. Later turns: what is new, and the last token sampled, which had not been fed.
+  const firstPrompts = groups.reduce((sum, group) => sum + group.traces[0]!.turns[0]!.tokens!.promptIds.length, 0);
+  const later = traces.flatMap(({ turns }) =>
+    turns.slice(1).map(({ tokens }, i) => {
+      const { promptIds, completionIds } = turns[i]!.tokens!;
+      return tokens!.promptIds.length - promptIds.length - completionIds.length + 1;
+    }),
+  );
+  expect(stats.prefillTokens - before.prefillTokens).toBe(firstPrompts + later.reduce((a, b) => a + b, 0));
+  expect(report.update!.maxLogRatio).toBeLessThan(1e-4);
+  run.destroy();
 });

@@ -1,0 +1,45 @@
+/** @file Reads an answer as it stands in a box: as mathematics where it can be, and as text in any case. */
+import type { Expression } from './expression';
+import { lastBoxes, normalizeLatex } from './normalize';
+import { parseLatex } from './parse';
+import { answerBeforeHope, answerInProse } from './prose';
+
+/** Longer answers are compared as text alone: none is right, and reading takes time that grows with the square. */
+export const MAX_LENGTH = 2000;
+
+export interface Answer {
+  /** Undefined where there is no mathematics in it. */
+  value: Expression | undefined;
+  /** Normalized; '' for no answer. */
+  text: string;
+}
+
+/** @param content what is in the box: a formula, a word, or a whole text without a box of its own */
+export function readAnswer(content: string): Answer {
+  if (content.length > MAX_LENGTH) return { value: undefined, text: content.trim() };
+  if (content === '') return { value: undefined, text: '' };
+  const boxed = `\\boxed{${content}}`;
+  const hoped = answerBeforeHope(boxed, valueOf);
+  const text = normalizeLatex(lastBoxes(boxed));
+  if (hoped) return { value: hoped, text };
+  const value = parseLatex(text) ?? parseLastSide(text);
+  return { value: value ? evaluable(value, text) : answerInProse(boxed, valueOf), text };
+}
+
+function valueOf(latex: string): Expression | undefined {
+  const text = normalizeLatex(lastBoxes(latex));
+  const value = parseLatex(text);
+  return value && evaluable(value, text);
+}
+
+/** A formula that we cannot evaluate is a symbol of its own, equal to the same formula. */
+function evaluable(value: NonNullable<ReturnType<typeof parseLatex>>, text: string): Expression {
+  return value === 'unsupported' ? { kind: 'symbol', name: `\\${text.replace(/\s/g, '')}` } : value;
+}
+
+/** The last side of a = b = c, where the whole cannot be read. */
+function parseLastSide(text: string): ReturnType<typeof parseLatex> {
+  if (/[,;]/.test(text)) return undefined;
+  const sides = text.split(/(?<![\\<!>])=/);
+  return sides.length > 2 ? parseLatex(sides.at(-1)!) : undefined;
+}
