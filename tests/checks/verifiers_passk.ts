@@ -51,7 +51,7 @@ export function passkCases(dir: string): GoldenCase[] {
 
 /**
  * The table of n, c, k at the oracle's root (passk.json beside the model fixtures), rounded to 11 digits.
- * @param dir a directory laid out as /work/shared/oracle
+ * @param dir the oracle directory
  */
 export function passTableCases(dir: string): GoldenCase[] {
   const table = readJsonFile(dir, FILE) as { n: number; c: number; k: number; pass_at_k: number; pass_hat_k: number }[];
