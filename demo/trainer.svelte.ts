@@ -1,13 +1,26 @@
 /** @file The page's picture of the trainer: what the worker has said so far, and the commands to it. */
+import type { EvalProgress } from '../src/envs';
 import type { TrainConfig } from '../src/rl';
 import type { Progress } from '../src/rl';
 import TrainerWorker from './worker/worker?worker';
-import type { Command, RunNotice, ShownEvent, ShownGroup, StarterInfo, Status } from './protocol';
+import type {
+  Command,
+  EvalSettings,
+  RunNotice,
+  ShownEvaluation,
+  ShownEvent,
+  ShownGroup,
+  StarterInfo,
+  Status,
+} from './protocol';
 
 type StepEvent = Extract<ShownEvent, { event: 'step' }>;
 type EvalEvent = Extract<ShownEvent, { event: 'eval' }>;
 type SftEvent = Extract<ShownEvent, { event: 'sft' }>;
 type DoneEvent = Extract<ShownEvent, { event: 'done' }>;
+
+/** Evaluations with all their rollouts that are kept for looking at. */
+const KEPT_EVALUATIONS = 4;
 
 export interface Try {
   id: number;
@@ -35,6 +48,12 @@ export class Trainer {
   groupsStep = $state(0);
   progress = $state.raw<Progress | null>(null);
   tries = $state.raw<readonly Try[]>([]);
+  /** Asked for and not yet ended. */
+  evaluating = $state(false);
+  evalProgress = $state.raw<EvalProgress | null>(null);
+  /** The newest first. */
+  evaluations = $state.raw<readonly ShownEvaluation[]>([]);
+  evalError = $state('');
   error = $state.raw<{ name: string; message: string } | null>(null);
   notice = $state('');
   /** What became of a lost device, if one was lost. */
@@ -83,6 +102,10 @@ export class Trainer {
     this.done = null;
     this.groups = [];
     this.tries = [];
+    this.evaluating = false;
+    this.evalProgress = null;
+    this.evaluations = [];
+    this.evalError = '';
     this.progress = null;
     this.error = null;
     this.notice = '';
@@ -112,6 +135,22 @@ export class Trainer {
     const id = this.#nextTry++;
     this.tries = [{ id, prompt, before: null, after: null, error: null, step: this.step }, ...this.tries].slice(0, 20);
     this.#send({ type: 'try', id, prompt, greedy });
+  }
+
+  evaluate(settings: EvalSettings): void {
+    this.evaluating = true;
+    this.evalProgress = null;
+    this.evalError = '';
+    this.#send({ type: 'evaluate', settings });
+  }
+
+  cancelEval(): void {
+    this.#send({ type: 'cancel-eval' });
+  }
+
+  /** Hands out the files of an evaluation. */
+  save({ files }: ShownEvaluation): void {
+    this.download(files.name, files.bytes);
   }
 
   export(what: 'model' | 'rollouts'): void {
@@ -157,6 +196,18 @@ export class Trainer {
         break;
       case 'try-failed':
         this.#answer(notice.id, { error: notice.message });
+        break;
+      case 'eval-progress':
+        this.evalProgress = notice.progress;
+        break;
+      case 'evaluated':
+        this.evaluations = [notice.evaluation, ...this.evaluations].slice(0, KEPT_EVALUATIONS);
+        this.evaluating = false;
+        break;
+      case 'eval-ended':
+        this.evaluating = false;
+        this.evalProgress = null;
+        this.evalError = notice.message ?? '';
         break;
       case 'exported':
         this.download(notice.name, notice.bytes);

@@ -6,11 +6,12 @@
  */
 import { strToU8, zipSync } from 'fflate';
 import { DeviceLostError, Gpu, NoAdapterError } from '../../src/kernels';
-import { Generator, NativeModel, Weights, formatCheckpoint } from '../../src/model';
+import { Generator, NativeModel, Weights, formatCheckpoint, formatTinyCall } from '../../src/model';
 import { Run } from '../../src/rl';
 import type { RunEvent, RunSnapshot, TrainConfig } from '../../src/rl';
 import { PURPOSE, deriveKey } from '../../src/random';
 import type { Command, Notice, RunNotice, StarterInfo, Status } from '../protocol';
+import { evaluateFor } from './evaluation';
 import { sources, starterCard } from './sources';
 
 /** Rollouts kept for export. */
@@ -30,11 +31,14 @@ export class Session {
   #run: Run | undefined;
   #events: AsyncGenerator<RunEvent, void, void> | undefined;
   #abort = new AbortController();
+  #evalAbort = new AbortController();
   #snapshot: RunSnapshot | undefined;
   /** The model's folder as it was at the start: all but the weights stays. */
   #folder: Map<string, Uint8Array<ArrayBuffer>> | undefined;
   #before: { weights: Weights; generator: Generator; model: NativeModel } | undefined;
   #recoveries = 0;
+  /** GRPO steps done. */
+  #step = 0;
   #playing = false;
   #stepOnly = false;
   #status: Status = 'opening';
@@ -57,6 +61,8 @@ export class Session {
       this.#playing = false;
       this.#abort.abort(new DOMException('stopped by the user', 'AbortError'));
     }
+    if (command.type === 'cancel-eval' || command.type === 'open') this.#evalAbort.abort();
+    if (command.type === 'evaluate') this.#evalAbort = new AbortController();
     if (command.type === 'lose-device') this.#gpu?.device.destroy();
     this.#queue = this.#queue.then(() => this.#obey(command)).catch((error: unknown) => this.#fail(error));
   }
@@ -76,8 +82,11 @@ export class Session {
         return;
       case 'try':
         return this.#try(command);
+      case 'evaluate':
+        return this.#evaluate(command);
       case 'export':
         return this.#export(command);
+      case 'cancel-eval':
       case 'lose-device':
         return;
     }
@@ -100,6 +109,7 @@ export class Session {
     this.#rollouts = [];
     this.#forgotten = 0;
     this.#recoveries = 0;
+    this.#step = 0;
     try {
       await this.#device();
     } catch (error) {
@@ -156,7 +166,7 @@ export class Session {
     const weights = await Weights.create(policy.gpu, policy.config, 'starting weights');
     if (this.#snapshot) weights.writeFlat(this.#snapshot.start);
     else weights.copyFrom(policy.weights);
-    const generator = await Generator.create(weights, { slots: 1 });
+    const generator = await Generator.create(weights, { slots: 64 });
     this.#before = { weights, generator, model: new NativeModel('before', policy.chat, generator) };
   }
 
@@ -215,6 +225,7 @@ export class Session {
       return;
     }
     const { groups_detail: groups, ...report } = event;
+    this.#step = event.step;
     for (const { traces } of groups) {
       for (const trace of traces) {
         this.#rollouts.push({ step: event.step, json: JSON.stringify({ step: event.step, ...trace }) });
@@ -249,6 +260,7 @@ export class Session {
       throw error;
     }
     const step = this.#snapshot?.step ?? null;
+    this.#step = step ?? 0;
     this.#rollouts = this.#rollouts.filter((rollout) => rollout.step <= (step ?? 0));
     this.#post({ type: 'recovered', step, message: lost.message });
   }
@@ -278,8 +290,38 @@ export class Session {
     const messages = env.promptFor({ question: prompt });
     const sampling = { ...env.sampling, temperature: greedy ? 0 : 1 };
     const key = deriveKey(config.seed, PURPOSE.sampling, 2 ** 40, id);
-    const ask = async (model: NativeModel) => (await model.complete({ messages, sampling, key })).message.content;
+    const tools = env.toolSchemas();
+    const ask = async (model: NativeModel) => {
+      const { content, toolCalls = [] } = (await model.complete({ messages, sampling, key, tools })).message;
+      return content + toolCalls.map(formatTinyCall).join('');
+    };
     return { before: await ask(this.#before.model), after: await ask(policy.chatModel()) };
+  }
+
+  /** An evaluation that fails is no end of the run. */
+  async #evaluate({ settings }: CommandOf<'evaluate'>): Promise<void> {
+    const { signal } = this.#evalAbort;
+    const run = this.#run;
+    try {
+      if (!run || !this.#before) throw new Error('there is no model to evaluate');
+      const model = settings.which === 'start' ? this.#before.model : run.policy.chatModel('current');
+      const evaluation = await evaluateFor(run, model, settings, signal, (progress) =>
+        this.#post({ type: 'eval-progress', progress }),
+      );
+      run.policy.gpu.check(); // rollouts of a lost device say nothing about the model
+      this.#post({
+        type: 'evaluated',
+        evaluation: { ...evaluation, step: settings.which === 'start' ? 0 : this.#step },
+      });
+    } catch (error) {
+      const cancelled = signal.aborted;
+      this.#post({
+        type: 'eval-ended',
+        message: cancelled ? null : error instanceof Error ? error.message : String(error),
+      });
+      if (!(error instanceof DeviceLostError)) return;
+      await this.#recover(error);
+    }
   }
 
   /** Sends a file. That it could not be made is no end of the run. */
