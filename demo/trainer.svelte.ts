@@ -216,7 +216,7 @@ export class Trainer {
       case 'recovered':
         this.#goBack(notice.step);
         this.recovery =
-          `${notice.message}. A new device took over from ` +
+          `${notice.message.replace(/\.$/, '')}. A new device took over from ` +
           (notice.step === null ? 'the start.' : `step ${notice.step}.`);
         break;
       case 'unavailable':

@@ -9,6 +9,7 @@ it('the label of a chart names each visible line with its own latest value', () 
     props: {
       title: 'Reward',
       x: [0, 1, 2],
+      end: 2,
       lines: [
         { label: 'upper', color: '--leaf', values: [null, 9, 9], hidden: true },
         { label: 'lower', color: '--leaf', values: [null, 8, 8], hidden: true },
