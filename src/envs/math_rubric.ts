@@ -1,5 +1,5 @@
 /** @file A rubric for answers that are mathematics: 1/2, 0.5 and \frac12 are the same answer. */
-import { extractBoxedAnswer, scoreMath } from './math';
+import { extractBoxedAnswer } from './math/extract';
 import { MaybeThinkParser } from './parsers';
 import { Rubric } from './rubric';
 import type { RubricOptions } from './rubric';
@@ -10,6 +10,12 @@ import type { RubricOptions } from './rubric';
  */
 export class MathRubric extends Rubric {
   constructor({ parser = new MaybeThinkParser({ extract: extractBoxedAnswer }), ...options }: RubricOptions = {}) {
-    super({ correct_answer: ({ response, answer }) => scoreMath(response, answer) }, { ...options, parser });
+    super({ correct_answer: ({ response, answer }) => scoreMathLazily(response, answer) }, { ...options, parser });
   }
+}
+
+/** `scoreMath`, loaded when it is first asked for. */
+export async function scoreMathLazily(response: string, answer: string): Promise<number> {
+  const { scoreMath } = await import('./math/lazy-equal');
+  return scoreMath(response, answer);
 }

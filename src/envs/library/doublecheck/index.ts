@@ -1,8 +1,7 @@
 /** @file doublecheck: the problems of arithmetic, and after the first answer the question whether it is right. */
 import { z } from 'zod';
 import type { Random } from '../../../random';
-import { scoreMath } from '../../math';
-import { MathRubric } from '../../math_rubric';
+import { MathRubric, scoreMathLazily } from '../../math_rubric';
 import { MultiTurnEnv } from '../../multi_turn';
 import type { MultiTurnOptions } from '../../multi_turn';
 import type { RewardArgs } from '../../rubric';
@@ -52,8 +51,8 @@ export function loadEnvironment({ seed, difficulty }: z.output<typeof options>):
 }
 
 /** Whether the answer was right before anybody asked. */
-function firstAnswer({ completion, parser, answer }: RewardArgs): number {
-  return scoreMath(parser.parseAnswer(completion.slice(0, 1)) ?? '', answer);
+function firstAnswer({ completion, parser, answer }: RewardArgs): Promise<number> {
+  return scoreMathLazily(parser.parseAnswer(completion.slice(0, 1)) ?? '', answer);
 }
 
 /** A careless demonstrator sticks to a wrong answer, or gives a right one up. */
