@@ -15,7 +15,7 @@ const LAYERS = {
 };
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'bench/node_modules', '.cache', 'starters', 'tests/oracle'] },
+  { ignores: ['dist', 'node_modules', 'bench/node_modules', '.cache', 'starters', 'environments', 'tests/oracle'] },
   ...tseslint.configs.recommendedTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   ...svelte.configs.recommended,

@@ -1,9 +1,17 @@
 /** @file The command line: `terrarium <command> ...`. */
+import { EVAL_USAGE, evalCommand } from './eval';
+import { INIT_USAGE, initCommand } from './init';
 import { STARTERS_USAGE, startersCommand } from './starters';
+import { TEST_USAGE, testCommand } from './test';
 import { TRAIN_USAGE, trainCommand } from './train';
+import { VIEW_USAGE, viewCommand } from './view';
 
 const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; usage: string }> = {
   train: { run: trainCommand, usage: TRAIN_USAGE },
+  eval: { run: evalCommand, usage: EVAL_USAGE },
+  view: { run: viewCommand, usage: VIEW_USAGE },
+  init: { run: initCommand, usage: INIT_USAGE },
+  test: { run: testCommand, usage: TEST_USAGE },
   starters: { run: startersCommand, usage: STARTERS_USAGE },
 };
 

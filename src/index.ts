@@ -4,8 +4,6 @@
  * Layers, each of which imports only those before it: kernels; model (kernels); envs (nothing); rl (all three).
  */
 export * from './envs';
-// Of the two that bear this name: the one for any model, not the policy's quick check inside a run.
-export { evaluate } from './envs';
 export * from './kernels';
 export * from './model';
 export * from './random';
