@@ -79,9 +79,7 @@ it('without another device, the model is that of the last snapshot and the metri
   const two = await run(never, { layers: [{ grpo: { steps: 2 } }] });
   const { error, ...rest } = await run((metric) => nameOf(metric) === 'step 3', { adapters: 1 });
   expect(error).toBeInstanceOf(DeviceLostError);
-  expect((error as Error).message).toMatch(
-    /^The GPU device was lost .*; no other could be had: there is no other GPU$/,
-  );
+  expect(error!.message).toMatch(/^The GPU device was lost .*; no other could be had: there is no other GPU$/);
   expect(rest.step).toBe(2);
   expect(rest.metrics.map(nameOf)).toEqual(WHOLE.slice(0, 5));
   expect(await hashOf({ error, ...rest })).toBe(await hashOf(two));

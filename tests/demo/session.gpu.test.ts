@@ -24,6 +24,8 @@ class Desk {
   readonly #session: Session;
   #waiting: (() => void)[] = [];
   #run = 0;
+  /** Whether the test expects that something fails; where it does not, a failure ends the wait for anything else. */
+  mayFail = false;
 
   /** @param adapters devices there are, one after the other */
   constructor(adapters = Infinity) {
@@ -57,6 +59,7 @@ class Desk {
     for (let i = from; ; i++) {
       while (i >= this.notices.length) await new Promise<void>((resolve) => this.#waiting.push(resolve));
       const notice = this.notices[i]!;
+      if (notice.type === 'failed' && !this.mayFail) throw new Error(`${notice.name}: ${notice.message}`);
       if (notice.type === type && fits(notice as NoticeOf<T>)) return notice as NoticeOf<T>;
     }
   }
@@ -188,6 +191,7 @@ it('a device lost while nothing goes on: asking, saving and starting over go on'
 
 it('without another device: one clear error; model and rollouts of the last snapshot can be saved', async () => {
   desk = new Desk(1);
+  desk.mayFail = true;
   await desk.ready();
   desk.send({ type: 'play' });
   await desk.next('event', ({ event }) => event.event === 'step' && event.step === 3);
@@ -205,6 +209,7 @@ it('without another device: one clear error; model and rollouts of the last snap
 
 it('saving what is not there is an error, and the run goes on', async () => {
   desk = new Desk(1);
+  desk.mayFail = true;
   await desk.ready();
   desk.send({ type: 'lose-device' }, { type: 'export', what: 'model' });
   expect(await desk.next('failed')).toMatchObject({ name: 'DeviceLostError' });
