@@ -13,7 +13,7 @@ export function traceOf(completionIds: number[], changes: Partial<Trace> = {}): 
     draw: 0,
     rollout: 0,
     prompt: [{ role: 'user', content: 'abc' }],
-    completion: [],
+    completion: [{ role: 'assistant', content: 'cba' }],
     answer: 'cba',
     info: {},
     tools: [],
