@@ -26,7 +26,7 @@ it('where there is an adapter, no Chrome is looked for', async () => {
 
 it('the GPU bundle: checks run by name, and both trainers of the benchmark do the same work', async () => {
   await node(['scripts/bundle-gpu.mjs', '--no-pack']);
-  const checks = await node(['dist/gpu/checks.mjs', '--only', 'AdamW']);
+  const checks = await node(['dist/gpu/checks.mjs', '--only', 'oracle: AdamW']);
   expect(checks.stdout).toMatch(/ok {4}oracle: AdamW and clipping .*\nAll 1 checks passed\.\n$/);
   await expect(node(['dist/gpu/checks.mjs', '--only', 'AdamWW'])).rejects.toThrow('no check\'s name holds "AdamWW"');
   // It compares the losses of all steps itself, and fails when they differ.
