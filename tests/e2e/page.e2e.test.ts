@@ -399,7 +399,12 @@ it('npm start serves the page, ready to train', async () => {
   const args = ['scripts/start.mjs', '--no-open', '--port', '0'];
   // In a pipeline Vite colours its output, and the address with it.
   const env = { ...process.env, NO_COLOR: '1' };
-  const server = spawn(process.execPath, args, { cwd: ROOT, env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+  const server = spawn(process.execPath, args, {
+    cwd: ROOT,
+    env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   try {
     const url = await new Promise<string>((resolve, reject) => {
       let said = '';
