@@ -117,34 +117,40 @@ const batchInvariance: Check = {
 const logitBits: Check = {
   name: 'generation: every logit bit-equal alone, among 64 and in prefill or decode',
   async run(gpu) {
-    const config = TINY;
-    const weights = await randomModel(gpu, config);
-    const random = new Random(deriveKey(8));
-    const ids = Array.from({ length: 64 }, () => Array.from({ length: 20 }, () => random.below(config.vocabSize)));
-    const generator = await Generator.create(weights, { slots: 64, prefillRows: 64 * 20 });
-    const greedy = { ...SAMPLING, temperature: 0, maxTokens: 1, stopTokens: [] };
-    const ask = (promptIds: number[]) => generator.generate({ promptIds, sampling: greedy, key: [0, 0] });
-    const readLogits = async (rows: number) => {
-      const submission = new Submission(gpu);
-      const bytes = submission.read(generator.logits, rows * config.vocabSize);
-      submission.submit();
-      return new Uint32Array(await bytes);
-    };
-    await Promise.all(ids.map(ask));
-    const batch = await readLogits(64);
-    let different = 0;
-    for (const [i, prompt] of ids.entries()) {
-      if (i % 7 !== 0) continue;
-      generator.invalidate();
-      // All but the last token first, then the last one on top of the cache: the decode shape.
-      const first = await ask(prompt.slice(0, -1));
-      await generator.generate({ promptIds: prompt, sampling: greedy, key: [0, 0], continues: first.cacheId });
-      const alone = await readLogits(1);
-      different += alone.filter((word, v) => word !== batch[i * config.vocabSize + v]).length;
+    const cases: CheckCase[] = [];
+    for (const [name, config] of Object.entries({ tiny: TINY, odd: ODD })) {
+      const weights = await randomModel(gpu, config);
+      const random = new Random(deriveKey(8));
+      const ids = Array.from({ length: 64 }, () => Array.from({ length: 20 }, () => random.below(config.vocabSize)));
+      const generator = await Generator.create(weights, { slots: 64, prefillRows: 64 * 20 });
+      const greedy = { ...SAMPLING, temperature: 0, maxTokens: 1, stopTokens: [] };
+      const ask = (promptIds: number[], continues?: number) =>
+        generator.generate({ promptIds, sampling: greedy, key: [0, 0], continues });
+      const readLogits = async (rows: number) => {
+        const submission = new Submission(gpu);
+        const bytes = submission.read(generator.logits, rows * config.vocabSize);
+        submission.submit();
+        return new Uint32Array(await bytes);
+      };
+      await Promise.all(ids.map((prompt) => ask(prompt)));
+      const batch = await readLogits(64);
+      let different = 0;
+      for (const [i, prompt] of ids.entries()) {
+        generator.invalidate();
+        // All but the last token first, then the last one on top of the cache: the decode shape.
+        const first = await ask(prompt.slice(0, -1));
+        await ask(prompt, first.cacheId);
+        const alone = await readLogits(1);
+        different += alone.filter((word, v) => word !== batch[i * config.vocabSize + v]).length;
+      }
+      generator.destroy();
+      weights.destroy();
+      cases.push({ name: `${name}: logits that differ`, error: different, tolerance: 0 });
+      // Bits that are all the same would say nothing.
+      const values = new Set(batch).size / batch.length;
+      cases.push({ name: `${name}: logits that are copies of others`, error: 1 - values, tolerance: 0.1 });
     }
-    generator.destroy();
-    weights.destroy();
-    return [{ name: 'logits that differ', error: different, tolerance: 0 }];
+    return cases;
   },
 };
 
@@ -158,11 +164,18 @@ const groupCosts: Check = {
       Array.from({ length: 3 + random.below(45) }, () => random.below(56)),
     );
     const submitsBefore = gpu.stats.submits;
+    // Every rollout may stop at one of four tokens, and half of them earlier than the others.
+    const stopTokens = [2, 3, 4, 5];
     const tokens = await Promise.all(
       prompts.flatMap((promptIds, g) =>
-        Array.from({ length: 8 }, (_, r) =>
-          generator.generate({ promptIds, sampling: { ...SAMPLING, maxTokens: 24 }, key: deriveKey(2, g, r) }),
-        ),
+        Array.from({ length: 8 }, (_, r) => {
+          const maxTokens = r % 2 === 0 ? 24 : 1 + ((5 * g + 3 * r) % 24);
+          return generator.generate({
+            promptIds,
+            sampling: { ...SAMPLING, maxTokens, stopTokens },
+            key: deriveKey(2, g, r),
+          });
+        }),
       ),
     );
     const submits = gpu.stats.submits - submitsBefore;
@@ -170,6 +183,8 @@ const groupCosts: Check = {
     const kept = tokens.reduce((sum, { ids }) => sum + ids.length, 0);
     const promptTokens = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
     const replies = new Set(tokens.slice(0, 8).map(({ ids }) => ids.join())).size;
+    const lengths = tokens.map(({ ids }) => ids.length);
+    const stopped = tokens.filter(({ finishReason }) => finishReason === 'stop').length;
     generator.destroy();
     weights.destroy();
     return [
@@ -178,7 +193,19 @@ const groupCosts: Check = {
         error: Math.abs(prefillTokens - promptTokens),
         tolerance: 0,
       },
+      // The prefill samples each sequence's first token, every other one costs one row of one step, and no more.
+      {
+        name: 'decode row-steps beyond one per further token kept',
+        error: Math.abs(decodeRowSteps - (kept - tokens.length)),
+        tolerance: 0,
+      },
       { name: 'decode row-steps over tokens kept', error: decodeRowSteps / kept, tolerance: 1.25 },
+      { name: 'rollouts short of 30 that stopped by a token', error: Math.max(0, 30 - stopped), tolerance: 0 },
+      {
+        name: 'different lengths short of 15',
+        error: Math.max(0, 15 - new Set(lengths).size),
+        tolerance: 0,
+      },
       { name: 'sampled tokens that were not returned', error: sampledTokens - kept, tolerance: 0 },
       // 24 tokens: one from the prefill, 23 in submissions of eight steps, the first of them with the prefill.
       { name: 'submissions for 24 tokens of 128 rollouts', error: submits, tolerance: 3 },
@@ -191,74 +218,96 @@ const samplerAgainstTrainer: Check = {
   name: 'generation: sampler and trainer agree on log-probabilities over 10,000 tokens of multi-turn groups',
   async run(gpu) {
     const cases: CheckCase[] = [];
-    const config = TINY;
-    const weights = await randomModel(gpu, config);
-    const gradients = await Weights.create(gpu, config, 'gradients');
-    const train = await TrainProgram.create(weights, gradients, { tokens: 24576, rows: 24576, sequences: 512 });
-    for (const temperature of [0.7, 1]) {
-      const generator = await Generator.create(weights, { slots: 256 });
-      const random = new Random(deriveKey(9));
-      const prompts = Array.from({ length: 32 }, () =>
-        Array.from({ length: 4 + random.below(20) }, () => random.below(56)),
-      );
-      const sampling = { ...SAMPLING, temperature, maxTokens: 20, stopTokens: [2, 3] };
-      const sequences = await Promise.all(
-        prompts.flatMap((prompt, g) =>
-          Array.from({ length: 8 }, async (_, r) => {
-            const ids = [...prompt];
-            const mask = prompt.map(() => 0);
-            const old = prompt.map(() => 0);
-            let continues: number | undefined;
-            for (let turn = 0; turn < 3; turn++) {
-              const reply = await generator.generate({
-                promptIds: [...ids],
-                sampling: { ...sampling, maxTokens: Math.min(20, config.maxPositions - ids.length - 1) },
-                key: deriveKey(4, g, r),
-                continues,
-              });
-              ids.push(...reply.ids);
-              mask.push(...reply.ids.map(() => 1));
-              old.push(...reply.logprobs);
-              continues = reply.cacheId;
-              const tool = [6, 7 + ((g + turn) % 30), 5];
-              if (ids.length + tool.length + 20 >= config.maxPositions) break;
-              ids.push(...tool);
-              mask.push(0, 0, 0);
-              old.push(0, 0, 0);
-            }
-            return { ids, mask, oldLogprobs: old };
-          }),
-        ),
-      );
-      const packed = packSequences(sequences, config);
-      train.temperature = temperature;
-      train.load(packed);
-      const submission = new Submission(gpu);
-      train.forward(submission);
-      const read = train.readLogprobs(submission);
-      submission.submit();
-      const trained = new Float32Array(await read);
-      let worst = 0;
-      trained.forEach((value, row) => (worst = Math.max(worst, Math.abs(value - packed.behaviour[row * 3]!))));
-      cases.push({
-        name: `T=${temperature}: largest |difference| of ${packed.rows} tokens`,
-        error: worst,
-        tolerance: 1e-4,
-      });
-      cases.push({
-        name: `T=${temperature}: tokens short of 5,000`,
-        error: Math.max(0, 5000 - packed.rows),
-        tolerance: 0,
-      });
-      const { prefixHits } = generator.stats;
-      cases.push({ name: `T=${temperature}: no cached prefix was used`, error: prefixHits > 0 ? 0 : 1, tolerance: 0 });
-      generator.destroy();
-    }
-    train.destroy();
-    gradients.destroy();
-    weights.destroy();
+    for (const temperature of [0.7, 1]) cases.push(...(await agreement(gpu, TINY, temperature, 32, 5000)));
     return cases;
   },
 };
 
-export const generationChecks: Check[] = [batchInvariance, logitBits, groupCosts, samplerAgainstTrainer];
+/** Heads wider than the 64 lanes of the paged attention, which then own two dimensions each. */
+const wideHeads: Check = {
+  name: 'generation: sampler and trainer agree on log-probabilities with heads of 80 and 128',
+  async run(gpu) {
+    const cases: CheckCase[] = [];
+    for (const headDim of [80, 128]) {
+      const config = { ...TINY, heads: 2, kvHeads: 1, headDim };
+      cases.push(...(await agreement(gpu, config, 1, 6, 300)));
+    }
+    return cases;
+  },
+};
+
+/**
+ * Conversations of three turns, sampled in groups of eight with cached prefixes; then the trainer's view of every
+ * sampled token.
+ * @param groups prompts, each with eight rollouts
+ * @param least tokens that must have been compared
+ */
+async function agreement(
+  gpu: Gpu,
+  config: ModelConfig,
+  temperature: number,
+  groups: number,
+  least: number,
+): Promise<CheckCase[]> {
+  const weights = await randomModel(gpu, config);
+  const gradients = await Weights.create(gpu, config, 'gradients');
+  const generator = await Generator.create(weights, { slots: 256 });
+  const random = new Random(deriveKey(9));
+  const prompts = Array.from({ length: groups }, () =>
+    Array.from({ length: 4 + random.below(20) }, () => random.below(config.vocabSize)),
+  );
+  const sampling = { ...SAMPLING, temperature, maxTokens: 20, stopTokens: [2, 3] };
+  const sequences = await Promise.all(
+    prompts.flatMap((prompt, g) =>
+      Array.from({ length: 8 }, async (_, r) => {
+        const ids = [...prompt];
+        const mask = prompt.map(() => 0);
+        const old = prompt.map(() => 0);
+        let continues: number | undefined;
+        for (let turn = 0; turn < 3; turn++) {
+          const reply = await generator.generate({
+            promptIds: [...ids],
+            sampling: { ...sampling, maxTokens: Math.min(20, config.maxPositions - ids.length - 1) },
+            key: deriveKey(4, g, r),
+            continues,
+          });
+          ids.push(...reply.ids);
+          mask.push(...reply.ids.map(() => 1));
+          old.push(...reply.logprobs);
+          continues = reply.cacheId;
+          const tool = [6, 7 + ((g + turn) % 30), 5];
+          if (ids.length + tool.length + 20 >= config.maxPositions) break;
+          ids.push(...tool);
+          mask.push(0, 0, 0);
+          old.push(0, 0, 0);
+        }
+        return { ids, mask, oldLogprobs: old };
+      }),
+    ),
+  );
+  const packed = packSequences(sequences, config);
+  const { tokens, rows } = packed;
+  const train = await TrainProgram.create(weights, gradients, { tokens, rows, sequences: packed.sequences });
+  train.temperature = temperature;
+  train.load(packed);
+  const submission = new Submission(gpu);
+  train.forward(submission);
+  const read = train.readLogprobs(submission);
+  submission.submit();
+  const trained = new Float32Array(await read);
+  let worst = 0;
+  trained.forEach((value, row) => (worst = Math.max(worst, Math.abs(value - packed.behaviour[row * 3]!))));
+  const { prefixHits } = generator.stats;
+  generator.destroy();
+  train.destroy();
+  gradients.destroy();
+  weights.destroy();
+  const name = `heads of ${config.headDim}, T=${temperature}`;
+  return [
+    { name: `${name}: largest |difference| of ${rows} tokens`, error: worst, tolerance: 1e-4 },
+    { name: `${name}: tokens short of ${least}`, error: Math.max(0, least - rows), tolerance: 0 },
+    { name: `${name}: no cached prefix was used`, error: prefixHits > 0 ? 0 : 1, tolerance: 0 },
+  ];
+}
+
+export const generationChecks: Check[] = [batchInvariance, logitBits, groupCosts, samplerAgainstTrainer, wideHeads];
