@@ -8,13 +8,18 @@ import type { ResultMetadata, ResultStore } from '../src/envs';
 
 export const RESULTS = 'results.jsonl';
 export const METADATA = 'metadata.json';
+/** Of verifiers 1: read where there are no results. */
+const EPISODES = 'traces.jsonl';
 
 /** The folder of a run. It is made when something is written. */
 export function diskStore(folder: string): ResultStore {
   const [results, metadata] = [join(folder, RESULTS), join(folder, METADATA)];
   return {
     name: folder,
-    lines: () => (existsSync(results) ? splitLines(decodeText(createReadStream(results))) : []),
+    lines: () => {
+      const path = [results, join(folder, EPISODES)].find((each) => existsSync(each));
+      return path === undefined ? [] : splitLines(decodeText(createReadStream(path)));
+    },
     append: (lines) => settle(() => writeFile(results, 'a', lines)),
     replace: (lines) => settle(() => replaceFile(results, lines)),
     readMetadata: () => settle(() => (existsSync(metadata) ? readFileSync(metadata, 'utf8') : undefined)),
@@ -74,13 +79,17 @@ export interface FoundRun {
 
 /** True for the folder of a run. */
 export function isRun(folder: string): boolean {
-  return existsSync(join(folder, METADATA)) || existsSync(join(folder, RESULTS));
+  return [METADATA, RESULTS, EPISODES].some((file) => existsSync(join(folder, file)));
 }
 
 /** Reads what a run says of itself. */
 export function openRun(folder: string): FoundRun {
-  const [results, metadata] = [join(folder, RESULTS), join(folder, METADATA)];
-  const times = [results, metadata].filter((path) => existsSync(path)).map((path) => statSync(path).mtimeMs);
+  const [results, metadata, episodes] = [RESULTS, METADATA, EPISODES].map((file) => join(folder, file)) as [
+    string,
+    string,
+    string,
+  ];
+  const times = [results, metadata, episodes].filter((path) => existsSync(path)).map((path) => statSync(path).mtimeMs);
   const text = existsSync(metadata) ? readFileSync(metadata, 'utf8') : undefined;
   return { folder, metadata: parseMetadata(text), time: Math.max(0, ...times) };
 }
