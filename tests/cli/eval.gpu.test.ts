@@ -238,6 +238,7 @@ it('init, test, edit, eval, view: the first ten minutes', async () => {
   const failing = await terrarium(['test', folder]);
   expect(failing.code).toBe(1); // a perfect player now earns 1.5: the test says so
   expect(failing.out).toMatch(/1\.5 !== 1/);
+  expect(failing.out).toContain(`${join(folder, 'my-env.test.ts')}:12:`);
 
   const outputs = join(scratch, 'first/outputs');
   const flags = ['-m', 'starters/reverse-text', '-n', '5', '-r', '2', '-s', '--output-dir', outputs];
