@@ -3,7 +3,7 @@ import svelte from 'eslint-plugin-svelte';
 import globals from 'globals';
 import tseslint from 'typescript-eslint';
 
-/** Who may import whom: docs in README, "Layout". Everything not listed is refused. */
+/** Who may import whom: README, "Find your way". Everything not listed is refused. */
 const LAYERS = {
   random: [],
   kernels: [],

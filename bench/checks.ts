@@ -1,8 +1,9 @@
 /**
  * @file `checks.mjs`: every kernel and oracle check without a test runner, for a machine that has a GPU and no npm.
- * Usage: node checks.mjs [oracle directory]
+ * Usage: node checks.mjs [oracle directory] [--only TEXT]    with --only, the checks whose name holds the text
  */
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { acquireNodeGpu } from '../cli/dawn';
 import { generationChecks } from '../tests/checks/generation';
 import { kernelChecks } from '../tests/checks/kernels';
@@ -28,13 +29,17 @@ function describe({ name, error, tolerance }: CheckCase): string {
   return `${name}: error ${figure(error)}, tolerance ${figure(tolerance)}`;
 }
 
-async function main([directory]: string[]): Promise<number> {
-  const oracle = directory ?? fileURLToPath(new URL('./oracle', import.meta.url));
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({ args, allowPositionals: true, options: { only: { type: 'string' } } });
+  const { only = '' } = values;
+  const checks = CHECKS.filter(({ name }) => name.includes(only));
+  if (checks.length === 0) throw new RangeError(`no check's name holds "${only}"`);
+  const oracle = positionals[0] ?? fileURLToPath(new URL('./oracle', import.meta.url));
   const gpu = await acquireNodeGpu();
   const say = (line: string) => process.stdout.write(`${line}\n`);
   say(gpu.adapterName);
   let failed = 0;
-  for (const check of CHECKS) {
+  for (const check of checks) {
     const started = performance.now();
     let verdict: string;
     let broken: CheckCase[] = [];
@@ -52,7 +57,7 @@ async function main([directory]: string[]): Promise<number> {
     say(`${verdict} ${((performance.now() - started) / 1000).toFixed(1)} s`);
     for (const each of broken) say(`        ${describe(each)}`);
   }
-  say(failed === 0 ? `All ${CHECKS.length} checks passed.` : `${failed} of ${CHECKS.length} checks failed.`);
+  say(failed === 0 ? `All ${checks.length} checks passed.` : `${failed} of ${checks.length} checks failed.`);
   return failed === 0 ? 0 : 1;
 }
 

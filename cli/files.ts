@@ -1,6 +1,6 @@
-/** @file Folders on disk, and where the shipped starters lie. */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+/** @file Folders on disk that models are read from, and where the shipped starters lie. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { FileSource } from '../src/model';
 
 /** A folder on disk. */
@@ -26,15 +26,4 @@ export function starterPath(env: string): string {
 export function starterFolder(env: string): FileSource | undefined {
   const path = starterPath(env);
   return existsSync(join(path, 'config.json')) ? diskFolder(path) : undefined;
-}
-
-/** Writes a folder whole or not at all: beside its place first, then moved there. Replaces what was there. */
-export function writeFolder(path: string, files: ReadonlyMap<string, Uint8Array>): void {
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.part`;
-  rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary);
-  for (const [name, bytes] of files) writeFileSync(join(temporary, name), bytes);
-  rmSync(path, { recursive: true, force: true });
-  renameSync(temporary, path);
 }

@@ -1,16 +1,17 @@
 /** @file A run as lines for people. */
-import type { RunEvent } from '../src/rl';
+import type { Metric } from './run_loop';
 
 /** One line per event for people, with rate and time left. */
 export class ProgressLine {
   #times: number[] = [];
 
-  show(event: RunEvent, steps: number): void {
-    const line = this.#describe(event, steps);
+  show(event: Metric, steps: number): void {
+    const line = this.describe(event, steps);
     if (line) process.stderr.write(`${line}\n`);
   }
 
-  #describe(event: RunEvent, steps: number): string | undefined {
+  /** The line for an event of a run of so many steps; undefined where it deserves none. */
+  describe(event: Metric, steps: number): string | undefined {
     const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
     switch (event.event) {
       case 'start':
@@ -36,6 +37,8 @@ export class ProgressLine {
           (event.errors > 0 ? `  ${event.errors} FAILED ROLLOUTS` : '')
         );
       }
+      case 'recovered':
+        return `${event.message}; went on with a new device from step ${event.step}`;
       case 'done':
         return `done in ${event.seconds.toFixed(1)} s  weights ${event.weights_sha256.slice(0, 16)}`;
     }

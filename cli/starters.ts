@@ -3,18 +3,24 @@
  * the environments write themselves. Every shipped starter was made by this command.
  */
 import { parseArgs } from 'node:util';
-import { LIBRARY } from '../src/envs';
-import { PRESETS, Run, parseAssignment, resolveConfig } from '../src/rl';
-import type { EvalResult, RunEvent } from '../src/rl';
-import { acquireNodeGpu } from './dawn';
+import { LIBRARY, libraryEntry } from '../src/envs';
+import type { Gpu } from '../src/kernels';
 import { encodeJson } from '../src/model';
-import { starterPath, writeFolder } from './files';
+import { ConfigError, PRESETS, Run, parseAssignment, resolveConfig } from '../src/rl';
+import type { EvalResult, RunEvent, TrainConfig } from '../src/rl';
+import { acquireNodeGpu } from './dawn';
+import { starterPath } from './files';
+import { OutputFolder } from './output';
 import { ProgressLine } from './progress';
 
 export const STARTERS_USAGE = `terrarium starters [environment ...] [--seed N] [--set KEY=VALUE] [--out DIR]
 
-  Trains the starting checkpoints (all, or those named) and writes them to starters/<environment>, or to --out.
+  Trains the starting checkpoints (all, or those named) and writes them to starters/<environment>, or one of them to --out,
+  a new or empty folder.
 `;
+
+/** What a starter's folder holds: made again, it replaces these and touches nothing else. */
+const STARTER_FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json', 'starter.json'];
 
 /** How a starter was made and how good it is: starter.json beside the model. */
 export interface StarterCard {
@@ -45,53 +51,67 @@ export async function startersCommand(args: string[]): Promise<void> {
     },
   });
   const all = LIBRARY.map((entry) => entry.name).filter((env) => PRESETS[env]?.start === 'starter');
+  const wanted = positionals.length > 0 ? positionals : all;
+  if (values.out !== undefined && wanted.length > 1) throw new ConfigError('--out takes one environment at a time');
+  const assignments = [...values.set, `seed=${values.seed}`, 'start=scratch', 'grpo.steps=0', 'grpo.warmup_steps=0'];
   const gpu = await acquireNodeGpu();
-  for (const env of positionals.length > 0 ? positionals : all) {
-    const assignments = [...values.set, `seed=${values.seed}`, 'start=scratch', 'grpo.steps=0', 'grpo.warmup_steps=0'];
-    const config = resolveConfig({ env }, ...assignments.map(parseAssignment));
-    const run = await Run.create(gpu, config, {
-      starter: () => Promise.resolve(undefined),
-      folder: () => Promise.reject(new Error('a starter starts from scratch')),
+  for (const env of wanted) {
+    const config = resolveConfig({ env: libraryEntry(env).name }, ...assignments.map(parseAssignment));
+    const output = OutputFolder.take(values.out ?? starterPath(env), {
+      replaces: values.out === undefined ? STARTER_FILES : [],
     });
-    const progress = new ProgressLine();
-    let skilled: EvalResult | null = null;
-    let sftSteps = 0;
-    let last: Extract<RunEvent, { event: 'done' }> | undefined;
-    for await (const event of run.events()) {
-      progress.show(event, 0);
-      if (event.event === 'sft' && event.phase === 'skill') {
-        sftSteps = event.step;
-        const { steps, target } = config.sft;
-        if (event.t1 !== null && (event.t1 >= target || event.step === steps)) skilled = await run.evaluate();
-      }
-      if (event.event === 'done') last = event;
+    try {
+      output.write(await makeStarter(gpu, config));
+    } finally {
+      output.release();
     }
-    const { careless, careless_steps: carelessSteps } = config.sft;
-    const percent = (share: number) => `${Math.round(100 * share)}%`;
-    const card: StarterCard = {
-      env,
-      story:
-        `Trained by this page's own trainer from random weights: ${sftSteps} supervised steps on correct demonstrations` +
-        (skilled ? ` (then ${percent(skilled.t1)} solved at temperature 1)` : '') +
-        (carelessSteps > 0
-          ? `, then ${carelessSteps} steps with a deliberately careless demonstrator who is wrong ${percent(careless)} of ` +
-            `the time. So it can do the task (${percent(last!.eval_after.greedy)} greedy) and mostly does not ` +
-            `(${percent(last!.eval_after.t1)} at temperature 1). That is what reinforcement learning repairs.`
-          : '.'),
-      seed: config.seed,
-      sft_steps: sftSteps,
-      careless,
-      careless_steps: carelessSteps,
-      parameters: run.policy.weights.parameterCount,
-      eval_skilled: skilled,
-      eval: last!.eval_after,
-      weights_sha256: last!.weights_sha256,
-      adapter: gpu.adapterName,
-    };
-    const files = await run.policy.export();
-    files.set('starter.json', encodeJson(card));
-    writeFolder(values.out ?? starterPath(env), files);
-    run.destroy();
   }
   gpu.destroy();
+}
+
+/** Trains a starter: the files of its folder. */
+async function makeStarter(gpu: Gpu, config: TrainConfig): Promise<Map<string, Uint8Array>> {
+  const run = await Run.create(gpu, config, {
+    starter: () => Promise.resolve(undefined),
+    folder: () => Promise.reject(new Error('a starter starts from scratch')),
+  });
+  const progress = new ProgressLine();
+  let skilled: EvalResult | null = null;
+  let sftSteps = 0;
+  let last: Extract<RunEvent, { event: 'done' }> | undefined;
+  for await (const event of run.events()) {
+    progress.show(event, 0);
+    if (event.event === 'sft' && event.phase === 'skill') {
+      sftSteps = event.step;
+      const { steps, target } = config.sft;
+      if (event.t1 !== null && (event.t1 >= target || event.step === steps)) skilled = await run.evaluate();
+    }
+    if (event.event === 'done') last = event;
+  }
+  const { careless, careless_steps: carelessSteps } = config.sft;
+  const percent = (share: number) => `${Math.round(100 * share)}%`;
+  const card: StarterCard = {
+    env: config.env,
+    story:
+      `Trained by this page's own trainer from random weights: ${sftSteps} supervised steps on correct demonstrations` +
+      (skilled ? ` (then ${percent(skilled.t1)} solved at temperature 1)` : '') +
+      (carelessSteps > 0
+        ? `, then ${carelessSteps} steps with a deliberately careless demonstrator who is wrong ${percent(careless)} of ` +
+          `the time. So it can do the task (${percent(last!.eval_after.greedy)} greedy) and mostly does not ` +
+          `(${percent(last!.eval_after.t1)} at temperature 1). That is what reinforcement learning repairs.`
+        : '.'),
+    seed: config.seed,
+    sft_steps: sftSteps,
+    careless,
+    careless_steps: carelessSteps,
+    parameters: run.policy.weights.parameterCount,
+    eval_skilled: skilled,
+    eval: last!.eval_after,
+    weights_sha256: last!.weights_sha256,
+    adapter: gpu.adapterName,
+  };
+  const files = await run.policy.export();
+  files.set('starter.json', encodeJson(card));
+  run.destroy();
+  return files;
 }

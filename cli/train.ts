@@ -1,23 +1,25 @@
 /** @file `terrarium train`: a run in the terminal. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse as parseToml } from 'smol-toml';
 import { libraryEntry } from '../src/envs';
-import { ConfigError, Run, parseAssignment, resolveConfig } from '../src/rl';
-import type { ConfigLayer, RunEvent } from '../src/rl';
-import { acquireNodeGpu } from './dawn';
 import { encodeJson } from '../src/model';
-import { diskFolder, starterFolder, writeFolder } from './files';
+import { ConfigError, parseAssignment, resolveConfig } from '../src/rl';
+import type { ConfigLayer, TrainConfig } from '../src/rl';
+import { acquireNodeGpu } from './dawn';
+import { diskFolder, starterFolder } from './files';
+import { OutputFolder } from './output';
 import { ProgressLine } from './progress';
+import { runToEnd } from './run_loop';
 
 export const TRAIN_USAGE = `terrarium train <environment> [options]
 
   --seed N             decides every random number (default 1)
   --config FILE        settings from a TOML file; may be given more than once, later files win
   --set KEY=VALUE      one setting, such as --set grpo.lr=1e-3; wins over files
-  --json               one JSON object per event on standard output, nothing else
-  --out DIR            write the trained model there as a Hugging Face folder, with metrics.jsonl and config.json
+  --json               one JSON object per event on standard output, nothing else (npm run -s: npm prints there, too)
+  --out DIR            write the trained model to this new or empty folder, as Hugging Face does, with metrics.jsonl and
+                       run.json; a run that is interrupted or fails leaves what it had learned
   --dry-run            print the resolved settings and stop
 `;
 
@@ -45,52 +47,60 @@ export async function trainCommand(args: string[]): Promise<void> {
     process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
     return;
   }
-  if (values.out !== undefined && existsSync(join(values.out, 'model.safetensors'))) {
-    throw new ConfigError(`--out ${values.out} already holds a model; choose another folder`);
-  }
-
-  const gpu = await acquireNodeGpu();
-  const run = await Run.create(gpu, config, {
-    starter: (env) => Promise.resolve(starterFolder(env)),
-    folder: (path) => Promise.resolve(diskFolder(path)),
-  });
-  const controller = new AbortController();
-  const interrupt = () => controller.abort(new Error('interrupted'));
-  process.once('SIGINT', interrupt);
-  const progress = new ProgressLine();
-  const lines: string[] = [];
-  let step = 0;
+  const output = values.out === undefined ? undefined : OutputFolder.take(values.out);
   try {
-    for await (const event of run.events({ signal: controller.signal })) {
-      const line = JSON.stringify(withoutDetail(event));
-      lines.push(line);
-      if (event.event === 'step') step = event.step;
-      if (values.json) process.stdout.write(`${line}\n`);
-      else progress.show(event, config.grpo.steps);
-    }
-  } catch (error) {
-    if (!controller.signal.aborted) throw error;
-    process.stderr.write(`Interrupted after step ${step}.\n`);
-    process.exitCode = 130;
-  }
-  try {
-    if (values.out !== undefined) {
-      const files = await run.policy.export();
-      files.set('run.json', encodeJson(config));
-      files.set('metrics.jsonl', new TextEncoder().encode(`${lines.join('\n')}\n`));
-      writeFolder(values.out, files);
-      process.stderr.write(`Model written to ${values.out}\n`);
-    }
+    await train(config, { json: values.json, output });
   } finally {
-    process.removeListener('SIGINT', interrupt);
-    run.destroy();
-    gpu.destroy();
+    output?.release();
   }
 }
 
-/** Rollouts are not part of the metrics. */
-function withoutDetail(event: RunEvent): unknown {
-  return event.event === 'step' ? { ...event, groups_detail: undefined } : event;
+/** Trains, shows it, and leaves in the output what there is at the end, however the run ended. */
+async function train(config: TrainConfig, { json, output }: { json: boolean; output: OutputFolder | undefined }) {
+  const interruption = listen();
+  const progress = new ProgressLine();
+  const { error, step, model, metrics } = await runToEnd({
+    config,
+    acquire: () => acquireNodeGpu(),
+    sources: {
+      starter: (env) => Promise.resolve(starterFolder(env)),
+      folder: (path) => Promise.resolve(diskFolder(path)),
+    },
+    signal: interruption.signal,
+    onMetric: (metric) => {
+      if (json) process.stdout.write(`${JSON.stringify(metric)}\n`);
+      if (!json || metric.event === 'recovered') progress.show(metric, config.grpo.steps);
+    },
+  });
+  if (output) {
+    const files = new Map<string, Uint8Array>(model);
+    files.set('run.json', encodeJson(config));
+    files.set('metrics.jsonl', new TextEncoder().encode(metrics.map((each) => `${JSON.stringify(each)}\n`).join('')));
+    output.write(files);
+    const what = model ? `Model after step ${step}` : 'Metrics, and no model,';
+    process.stderr.write(`${what} written to ${output.path}\n`);
+  }
+  if (!error) return;
+  if (!interruption.signal.aborted) throw error;
+  const { why, code } = interruption.signal.reason as Interruption;
+  process.stderr.write(`${why} after step ${step}.\n`);
+  process.exitCode = code;
+}
+
+/** Why a run was ended from outside, and what a shell expects as exit code then. */
+interface Interruption {
+  why: string;
+  code: number;
+}
+
+/** Aborts when the run is asked to end: by a signal (a second one kills), or because nobody reads its output any more. */
+function listen(): AbortController {
+  const controller = new AbortController();
+  const stop = (why: string, code: number) => () => controller.abort({ why, code } satisfies Interruption);
+  process.once('SIGINT', stop('Interrupted', 130));
+  process.once('SIGTERM', stop('Terminated', 143));
+  process.stdout.on('error', stop('Nobody reads the output: stopped', 141));
+  return controller;
 }
 
 function readToml(path: string): ConfigLayer {

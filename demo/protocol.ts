@@ -1,11 +1,11 @@
 /** @file What page and trainer worker say to each other. Every message is plain data. */
-import type { Trace } from '../src/envs';
+import type { EvalProgress, Summary, Trace } from '../src/envs';
 import type { Progress, RunEvent, TrainConfig } from '../src/rl';
 
 /** From the page. */
 export type Command =
-  /** Prepare a run: device, weights, pipelines. Replaces the run there was. */
-  | { type: 'open'; config: TrainConfig }
+  /** Prepare a run: device, weights, pipelines. Replaces the run there was. Numbers are never used twice. */
+  | { type: 'open'; run: number; config: TrainConfig }
   /** Go on until told otherwise. */
   | { type: 'play' }
   /** Stop after the event in progress. */
@@ -16,6 +16,9 @@ export type Command =
   | { type: 'stop' }
   /** Reply to a prompt, with the starting weights and with the current ones. */
   | { type: 'try'; id: number; prompt: string; greedy: boolean }
+  /** Evaluate on held-out tasks, after what is in progress. */
+  | { type: 'evaluate'; settings: EvalSettings }
+  | { type: 'cancel-eval' }
   | { type: 'export'; what: 'model' | 'rollouts' }
   /** Destroys the device, as a driver reset would: the page's own fire drill. */
   | { type: 'lose-device' };
@@ -25,6 +28,27 @@ export type Command =
  * the user or an error; the weights are still there. `done`.
  */
 export type Status = 'opening' | 'ready' | 'running' | 'paused' | 'stopped' | 'done' | 'unavailable';
+
+/** What an evaluation plays. */
+export interface EvalSettings {
+  /** The weights as they are, or those the run started from. */
+  which: 'current' | 'start';
+  examples: number;
+  rollouts: number;
+  /** 0 = greedy. */
+  temperature: number;
+}
+
+/** A finished evaluation. */
+export interface ShownEvaluation {
+  settings: EvalSettings;
+  /** GRPO steps that the weights had seen. */
+  step: number;
+  summary: Summary;
+  traces: Trace[];
+  /** results.jsonl and metadata.json as a .zip. */
+  files: { name: string; bytes: Uint8Array<ArrayBuffer> };
+}
 
 /** How the shipped starting model was made: starter.json. */
 export interface StarterInfo {
@@ -52,9 +76,17 @@ export type Notice =
   | { type: 'progress'; progress: Progress | null }
   | { type: 'tried'; id: number; before: string; after: string }
   | { type: 'try-failed'; id: number; message: string }
-  | { type: 'exported'; name: string; bytes: Uint8Array<ArrayBuffer> }
-  /** The device was lost and the run went back to this step by itself. */
-  | { type: 'recovered'; step: number; message: string }
+  | { type: 'eval-progress'; progress: EvalProgress }
+  | { type: 'evaluated'; evaluation: ShownEvaluation }
+  /** Cancelled (no message), or failed. */
+  | { type: 'eval-ended'; message: string | null }
+  /** A file to take home; `note` says what is special about it. */
+  | { type: 'exported'; name: string; bytes: Uint8Array<ArrayBuffer>; note: string }
+  /** The device was lost and the run went back to this step by itself; null: to its very start. */
+  | { type: 'recovered'; step: number | null; message: string }
   /** No WebGPU here. */
   | { type: 'unavailable'; message: string }
   | { type: 'failed'; name: string; message: string };
+
+/** A notice as it travels: the page no longer listens to a run that it has left. */
+export type RunNotice = Notice & { run: number };

@@ -1,13 +1,26 @@
 /** @file The page's picture of the trainer: what the worker has said so far, and the commands to it. */
+import type { EvalProgress } from '../src/envs';
 import type { TrainConfig } from '../src/rl';
 import type { Progress } from '../src/rl';
 import TrainerWorker from './worker/worker?worker';
-import type { Command, Notice, ShownEvent, ShownGroup, StarterInfo, Status } from './protocol';
+import type {
+  Command,
+  EvalSettings,
+  RunNotice,
+  ShownEvaluation,
+  ShownEvent,
+  ShownGroup,
+  StarterInfo,
+  Status,
+} from './protocol';
 
 type StepEvent = Extract<ShownEvent, { event: 'step' }>;
 type EvalEvent = Extract<ShownEvent, { event: 'eval' }>;
 type SftEvent = Extract<ShownEvent, { event: 'sft' }>;
 type DoneEvent = Extract<ShownEvent, { event: 'done' }>;
+
+/** Evaluations with all their rollouts that are kept for looking at. */
+const KEPT_EVALUATIONS = 4;
 
 export interface Try {
   id: number;
@@ -35,21 +48,36 @@ export class Trainer {
   groupsStep = $state(0);
   progress = $state.raw<Progress | null>(null);
   tries = $state.raw<readonly Try[]>([]);
+  /** Asked for and not yet ended. */
+  evaluating = $state(false);
+  evalProgress = $state.raw<EvalProgress | null>(null);
+  /** The newest first. */
+  evaluations = $state.raw<readonly ShownEvaluation[]>([]);
+  evalError = $state('');
   error = $state.raw<{ name: string; message: string } | null>(null);
   notice = $state('');
+  /** What became of a lost device, if one was lost. */
+  recovery = $state('');
   unavailable = $state('');
 
-  readonly #worker: Worker;
+  #worker: Worker | undefined;
+  /** The run that the page shows. */
+  #run = 0;
   #nextTry = 1;
 
   /** @param download takes a file that the worker made */
-  constructor(private readonly download: (name: string, bytes: Uint8Array<ArrayBuffer>) => void) {
-    this.#worker = new TrainerWorker({ name: 'trainer' });
-    this.#worker.addEventListener('message', ({ data }: MessageEvent<Notice>) => this.#hear(data));
-    this.#worker.addEventListener('error', (event) => {
+  constructor(private readonly download: (name: string, bytes: Uint8Array<ArrayBuffer>) => void) {}
+
+  #startWorker(): Worker {
+    const worker = new TrainerWorker({ name: 'trainer' });
+    worker.addEventListener('message', ({ data }: MessageEvent<RunNotice>) => this.#hear(data));
+    worker.addEventListener('error', (event) => {
       this.error = { name: 'WorkerError', message: event.message || 'the trainer worker could not be started' };
       this.status = 'stopped';
+      worker.terminate();
+      this.#worker = undefined; // the next run gets another
     });
+    return worker;
   }
 
   /** Steps done. */
@@ -74,9 +102,16 @@ export class Trainer {
     this.done = null;
     this.groups = [];
     this.tries = [];
+    this.evaluating = false;
+    this.evalProgress = null;
+    this.evaluations = [];
+    this.evalError = '';
+    this.progress = null;
     this.error = null;
     this.notice = '';
-    this.#send({ type: 'open', config });
+    this.recovery = '';
+    this.status = 'opening';
+    this.#send({ type: 'open', run: ++this.#run, config });
   }
 
   play(): void {
@@ -102,6 +137,22 @@ export class Trainer {
     this.#send({ type: 'try', id, prompt, greedy });
   }
 
+  evaluate(settings: EvalSettings): void {
+    this.evaluating = true;
+    this.evalProgress = null;
+    this.evalError = '';
+    this.#send({ type: 'evaluate', settings });
+  }
+
+  cancelEval(): void {
+    this.#send({ type: 'cancel-eval' });
+  }
+
+  /** Hands out the files of an evaluation. */
+  save({ files }: ShownEvaluation): void {
+    this.download(files.name, files.bytes);
+  }
+
   export(what: 'model' | 'rollouts'): void {
     this.#send({ type: 'export', what });
   }
@@ -112,10 +163,13 @@ export class Trainer {
   }
 
   #send(command: Command): void {
+    this.#worker ??= this.#startWorker();
     this.#worker.postMessage(command);
   }
 
-  #hear(notice: Notice): void {
+  #hear(notice: RunNotice): void {
+    // What an earlier run still has to say is not about this one; a file that was asked for comes all the same.
+    if (notice.run !== this.#run && notice.type !== 'exported') return;
     switch (notice.type) {
       case 'status':
         this.status = notice.status;
@@ -143,13 +197,27 @@ export class Trainer {
       case 'try-failed':
         this.#answer(notice.id, { error: notice.message });
         break;
+      case 'eval-progress':
+        this.evalProgress = notice.progress;
+        break;
+      case 'evaluated':
+        this.evaluations = [notice.evaluation, ...this.evaluations].slice(0, KEPT_EVALUATIONS);
+        this.evaluating = false;
+        break;
+      case 'eval-ended':
+        this.evaluating = false;
+        this.evalProgress = null;
+        this.evalError = notice.message ?? '';
+        break;
       case 'exported':
         this.download(notice.name, notice.bytes);
+        if (notice.note) this.notice = notice.note;
         break;
       case 'recovered':
-        this.steps = this.steps.filter((step) => step.step <= notice.step);
-        this.evals = this.evals.filter((event) => event.step <= notice.step);
-        this.notice = `${notice.message}. Went on with a new device from step ${notice.step}.`;
+        this.#goBack(notice.step);
+        this.recovery =
+          `${notice.message.replace(/\.$/, '')}. A new device took over from ` +
+          (notice.step === null ? 'the start.' : `step ${notice.step}.`);
         break;
       case 'unavailable':
         this.unavailable = notice.message;
@@ -158,6 +226,14 @@ export class Trainer {
         this.error = { name: notice.name, message: notice.message };
         break;
     }
+  }
+
+  /** Forgets what came after a step; null stands for everything. */
+  #goBack(step: number | null): void {
+    this.steps = this.steps.filter((event) => step !== null && event.step <= step);
+    this.evals = this.evals.filter((event) => step !== null && event.step <= step);
+    if (step === null) this.sft = null;
+    if (this.groupsStep > (step ?? 0)) this.groups = [];
   }
 
   #record(event: ShownEvent): void {

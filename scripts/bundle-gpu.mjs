@@ -1,6 +1,6 @@
 /**
  * @file `npm run bundle:gpu`: checks and benchmark as single files in dist/gpu, and, where `xz` is at hand, everything
- * that a Linux machine with a GPU but without npm needs to run them (dist/gpu/bundle).
+ * that a Linux machine with a GPU but without npm needs to run them (dist/gpu/bundle). `--no-pack` leaves the latter out.
  *
  * There:  ./unpack && DAWN_NODE=bin/dawn.node bin/node app/checks.mjs
  */
@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { ROOT, ensurePackages, run, say } from './setup.mjs';
 
 const OUT = join(ROOT, 'dist/gpu');
-const ENTRIES = { checks: 'bench/checks.ts', bench: 'bench/main.ts' };
+const ENTRIES = { checks: 'bench/checks.ts', bench: 'bench/main.ts', rollouts: 'bench/rollouts.ts' };
 const DAWN = join(ROOT, 'node_modules/webgpu/dist/linux-x64/dawn.node');
 
 /** Makes bin/node and bin/dawn.node beside itself; says Node's version as a proof that it runs here. */
@@ -60,6 +60,7 @@ cpSync(join(ROOT, 'tests/oracle'), join(OUT, 'oracle'), { recursive: true });
 for (const name of Object.keys(ENTRIES)) say(`dist/gpu/${name}.mjs: ${size([join(OUT, `${name}.mjs`)])}`);
 
 const missing = [
+  [!process.argv.includes('--no-pack'), '--no-pack was given'],
   [process.platform === 'linux' && process.arch === 'x64', 'this is not Linux on x64, whose Node would go in'],
   [existsSync(DAWN), `${DAWN} is missing`],
   [spawnSync('xz', ['--version']).status === 0, 'there is no xz'],

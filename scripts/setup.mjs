@@ -12,9 +12,9 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const NPM = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 
-/** Says what is being done. */
+/** Says what is being done, on standard error: standard output belongs to the command that is being prepared. */
 export function say(text) {
-  process.stdout.write(`${text}\n`);
+  process.stderr.write(`${text}\n`);
 }
 
 /** Runs a command, its output shown; throws with the command when it fails. */
@@ -40,7 +40,7 @@ export function ensurePackages(folder = ROOT) {
   const wanted = createHash('sha256').update(readFileSync(lock)).digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   say(`Installing npm packages in ${folder} (npm ci) ...`);
-  run(NPM, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: folder });
+  run(NPM, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: folder, stdio: ['ignore', 2, 2] });
   writeFileSync(stamp, wanted);
 }
 
@@ -76,7 +76,7 @@ function puppeteerChromes() {
 }
 
 /**
- * Finds a Chrome for the end-to-end tests, or gets one: puppeteer's download, then apt as root.
+ * Finds a Chrome, or gets one: puppeteer's download, then apt as root.
  * @returns its path, which is also put into PUPPETEER_EXECUTABLE_PATH
  */
 export function ensureChrome() {
@@ -95,12 +95,12 @@ export function ensureChrome() {
   }
   if (!path) {
     throw new Error(
-      'The end-to-end tests need Chrome or Chromium. Install one (Debian: sudo apt-get install chromium), ' +
+      'There is no Chrome or Chromium. Install one (Debian: sudo apt-get install chromium), ' +
         'or name it in PUPPETEER_EXECUTABLE_PATH.',
     );
   }
   process.env.PUPPETEER_EXECUTABLE_PATH = path;
-  say(`Chrome for the end-to-end tests: ${path}`);
+  say(`Chrome: ${path}`);
   return path;
 }
 
@@ -129,16 +129,15 @@ function adapterName() {
 
 /** SwiftShader's Vulkan manifest beside a Chrome, if it is there. */
 function swiftShader(chrome) {
-  if (process.platform !== 'linux') return undefined;
   const places = [join(chrome, '..', 'vk_swiftshader_icd.json'), '/usr/lib/chromium/vk_swiftshader_icd.json'];
   return places.find((path) => existsSync(path));
 }
 
 /**
- * Makes sure that Node has a WebGPU adapter: a GPU's driver, else Mesa's lavapipe (24 or newer), else SwiftShader of the
- * Chrome that the tests use. Apt's sources are touched in CI and in root containers only.
+ * Makes sure that Node has a WebGPU adapter: a GPU's driver, else Mesa's lavapipe (24 or newer), else SwiftShader of a
+ * Chrome, which is only looked for then. Apt's sources are touched in CI and in root containers only.
  */
-export function ensureAdapter(chrome) {
+export function ensureAdapter() {
   let name = adapterName();
   if (!name && process.platform === 'linux') {
     const { packages, prepare, commands } = lavapipePlan();
@@ -157,11 +156,13 @@ export function ensureAdapter(chrome) {
       for (const command of commands) say(`    ${command}`);
     }
   }
-  const manifest = name ? undefined : swiftShader(chrome);
-  if (manifest) {
-    say(`Using the SwiftShader that comes with Chrome: ${manifest}`);
-    process.env.VK_ICD_FILENAMES = manifest;
-    name = adapterName();
+  if (!name && process.platform === 'linux') {
+    say('Falling back on the SwiftShader that comes with Chrome ...');
+    const manifest = swiftShader(ensureChrome());
+    if (manifest) {
+      process.env.VK_ICD_FILENAMES = manifest;
+      name = adapterName();
+    }
   }
   if (!name) throw new Error('No WebGPU adapter: the GPU tests cannot run. Install a Vulkan driver (see above).');
   say(`WebGPU adapter for Node: ${name}`);

@@ -12,7 +12,6 @@ ensurePackages(join(ROOT, 'bench'));
 const SOURCES = ['src', 'demo', 'cli', 'starters', 'vite.config.ts', 'package-lock.json', 'tsconfig.json'];
 const build = () => buildOnce('dist/site/index.html', SOURCES, () => run(process.execPath, ['scripts/build.mjs']));
 const vitest = (...args) => run(bin('vitest'), ['run', ...args]);
-const gpuMachine = () => ensureAdapter(ensureChrome());
 
 const PARTS = {
   types: () => {
@@ -27,16 +26,17 @@ const PARTS = {
   build,
   unit: () => vitest('--project', 'unit'),
   gpu: () => {
-    gpuMachine();
+    ensureAdapter();
     build();
     vitest('--project', 'gpu');
   },
   oracle: () => {
-    gpuMachine();
+    ensureAdapter();
     vitest('--project', 'gpu', 'tests/oracle.gpu.test.ts');
+    vitest('--project', 'unit', 'tests/verifiers.unit.test.ts');
   },
   e2e: () => {
-    gpuMachine();
+    ensureChrome();
     build();
     vitest('--project', 'e2e');
   },

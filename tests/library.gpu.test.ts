@@ -18,19 +18,39 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(FOLDER, { recursive: true }));
 
-it('the example of the README type-checks against the built types', async () => {
-  const options = [
-    '--strict',
-    '--module',
-    'esnext',
-    '--moduleResolution',
-    'bundler',
-    '--target',
-    'es2022',
-    '--skipLibCheck',
-  ];
-  const files = ['--rootDir', FOLDER, '--outDir', FOLDER, '--types', '@webgpu/types', join(FOLDER, 'example.ts')];
-  await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '--ignoreConfig', ...options, ...files]);
+/** Calls that a library whose types had come loose (an unresolved import is any) would let pass. */
+const MISUSE = `
+import { Gpu, Run, SingleTurnEnv, generated, resolveConfig } from 'terrarium';
+// @ts-expect-error: settings are an object
+resolveConfig('vowels');
+// @ts-expect-error: a step count is a number
+export const steps: string = resolveConfig({ env: 'vowels' }).grpo.steps;
+// @ts-expect-error: an environment needs a dataset
+new SingleTurnEnv({ name: 'vowels' });
+// @ts-expect-error: a question is text
+generated(() => ({ question: 7 }));
+const gpu = await Gpu.acquire();
+// @ts-expect-error: a device has no such method
+gpu.aquire();
+// @ts-expect-error: a run needs a device
+await Run.create(undefined, resolveConfig({ env: 'vowels' }));
+for await (const event of (await Run.create(gpu, resolveConfig({ env: 'vowels' }))).events()) {
+  // @ts-expect-error: there is no such event
+  if (event.event === 'stepp') break;
+}
+`;
+
+it('the example of the README type-checks against the built types, and wrong calls do not', async () => {
+  writeFileSync(join(FOLDER, 'misuse.ts'), MISUSE);
+  const options = ['--strict', '--module', 'esnext', '--moduleResolution', 'bundler', '--target', 'es2022'];
+  const files = ['--rootDir', FOLDER, '--outDir', FOLDER, join(FOLDER, 'example.ts'), join(FOLDER, 'misuse.ts')];
+  // No --skipLibCheck: the library's own types are checked with them.
+  const tsc = [join(ROOT, 'node_modules/typescript/bin/tsc'), '--ignoreConfig', ...options, ...files];
+  const output = await run(process.execPath, tsc).then(
+    () => '',
+    (error: unknown) => (error as { stdout: string }).stdout,
+  );
+  expect(output).toBe('');
 });
 
 it('the example of the README trains', async () => {

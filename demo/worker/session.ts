@@ -6,11 +6,12 @@
  */
 import { strToU8, zipSync } from 'fflate';
 import { DeviceLostError, Gpu, NoAdapterError } from '../../src/kernels';
-import { Generator, NativeModel, Weights } from '../../src/model';
+import { Generator, NativeModel, Weights, formatCheckpoint, formatTinyCall } from '../../src/model';
 import { Run } from '../../src/rl';
 import type { RunEvent, RunSnapshot, TrainConfig } from '../../src/rl';
 import { PURPOSE, deriveKey } from '../../src/random';
-import type { Command, Notice, StarterInfo, Status } from '../protocol';
+import type { Command, Notice, RunNotice, StarterInfo, Status } from '../protocol';
+import { evaluateFor } from './evaluation';
 import { sources, starterCard } from './sources';
 
 /** Rollouts kept for export. */
@@ -19,31 +20,49 @@ const KEPT_ROLLOUTS = 50_000;
 /** Times a lost device is replaced in one run before giving up. */
 const MAX_RECOVERIES = 3;
 
+type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
+
 export class Session {
   #gpu: Gpu | undefined;
+  /** Number of the run that is open, and of the last one that was asked for. */
+  #number = 0;
+  #wanted = 0;
+  /** Stays, on its dead device, when that is lost and there is no other. */
   #run: Run | undefined;
   #events: AsyncGenerator<RunEvent, void, void> | undefined;
   #abort = new AbortController();
+  #evalAbort = new AbortController();
   #snapshot: RunSnapshot | undefined;
+  /** The model's folder as it was at the start: all but the weights stays. */
+  #folder: Map<string, Uint8Array<ArrayBuffer>> | undefined;
   #before: { weights: Weights; generator: Generator; model: NativeModel } | undefined;
   #recoveries = 0;
+  /** GRPO steps done. */
+  #step = 0;
   #playing = false;
   #stepOnly = false;
   #status: Status = 'opening';
-  readonly #rollouts: string[] = [];
+  #rollouts: { step: number; json: string }[] = [];
   #forgotten = 0;
   /** Commands wait for the event in progress; a stop does not. */
   #queue: Promise<void> = Promise.resolve();
 
-  constructor(private readonly post: (notice: Notice, transfer?: Transferable[]) => void) {}
+  /** @param acquire makes a device; called again when one is lost */
+  constructor(
+    private readonly send: (notice: RunNotice, transfer?: Transferable[]) => void,
+    private readonly acquire: () => Promise<Gpu> = () => Gpu.acquire(),
+  ) {}
 
   /** Takes a command from the page. */
   receive(command: Command): void {
+    if (command.type === 'open') this.#wanted = command.run;
     if (command.type === 'pause') this.#playing = false;
     if (command.type === 'stop' || command.type === 'open') {
       this.#playing = false;
       this.#abort.abort(new DOMException('stopped by the user', 'AbortError'));
     }
+    if (command.type === 'cancel-eval' || command.type === 'open') this.#evalAbort.abort();
+    if (command.type === 'evaluate') this.#evalAbort = new AbortController();
     if (command.type === 'lose-device') this.#gpu?.device.destroy();
     this.#queue = this.#queue.then(() => this.#obey(command)).catch((error: unknown) => this.#fail(error));
   }
@@ -51,7 +70,7 @@ export class Session {
   async #obey(command: Command): Promise<void> {
     switch (command.type) {
       case 'open':
-        return this.#open(command.config);
+        return this.#open(command);
       case 'play':
       case 'step':
         return this.#start(command.type === 'step');
@@ -63,37 +82,47 @@ export class Session {
         return;
       case 'try':
         return this.#try(command);
+      case 'evaluate':
+        return this.#evaluate(command);
       case 'export':
-        return command.what === 'model' ? this.#exportModel() : this.#exportRollouts();
+        return this.#export(command);
+      case 'cancel-eval':
       case 'lose-device':
         return;
     }
   }
 
-  #setStatus(status: Status): void {
-    this.#status = status;
-    this.post({ type: 'status', status });
+  #post(notice: Notice, transfer?: Transferable[]): void {
+    this.send({ ...notice, run: this.#number }, transfer);
   }
 
-  async #open(config: TrainConfig): Promise<void> {
+  #setStatus(status: Status): void {
+    this.#status = status;
+    this.#post({ type: 'status', status });
+  }
+
+  async #open({ run, config }: CommandOf<'open'>): Promise<void> {
+    if (run !== this.#wanted) return; // another one was asked for meanwhile
+    this.#number = run;
     this.#setStatus('opening');
     this.#close();
+    this.#rollouts = [];
+    this.#forgotten = 0;
+    this.#recoveries = 0;
+    this.#step = 0;
     try {
-      this.#gpu ??= await Gpu.acquire();
+      await this.#device();
     } catch (error) {
       if (!(error instanceof NoAdapterError)) throw error;
       this.#setStatus('unavailable');
-      this.post({ type: 'unavailable', message: error.message });
+      this.#post({ type: 'unavailable', message: error.message });
       return;
     }
-    this.#rollouts.length = 0;
-    this.#forgotten = 0;
-    this.#recoveries = 0;
-    this.#snapshot = undefined;
     const card = config.start === 'starter' ? ((await starterCard(config.env)) as StarterInfo | null) : null;
     await this.#createRun(config);
     const { policy } = this.#run!;
-    this.post({
+    this.#folder = await policy.export();
+    this.#post({
       type: 'opened',
       adapter: policy.gpu.adapterName,
       parameters: policy.weights.parameterCount,
@@ -103,21 +132,32 @@ export class Session {
     this.#setStatus('ready');
   }
 
+  /** The device in use, or a new one where there is none or it is lost. */
+  async #device(): Promise<Gpu> {
+    try {
+      this.#gpu?.check();
+    } catch {
+      this.#gpu = undefined;
+    }
+    return (this.#gpu ??= await this.acquire());
+  }
+
+  /** Makes the run, at its start or at its last snapshot. */
   async #createRun(config: TrainConfig): Promise<void> {
-    this.#gpu ??= await Gpu.acquire();
-    const run = await Run.create(this.#gpu, config, sources);
+    const run = await Run.create(await this.#device(), config, sources);
     this.#run = run;
     this.#abort = new AbortController();
     this.#events = run.events({
       signal: this.#abort.signal,
       resume: this.#snapshot,
-      onProgress: (progress) => this.post({ type: 'progress', progress }),
+      onProgress: (progress) => this.#post({ type: 'progress', progress }),
       onSnapshot: (snapshot) => {
         this.#snapshot = snapshot;
         if (snapshot.step === 0) this.#before?.weights.writeFlat(snapshot.start); // after a warm-up
       },
     });
     await this.#rememberStart(run);
+    if (this.#snapshot) run.policy.restore(this.#snapshot.policy); // to be asked before it is played
   }
 
   /** Keeps a copy of the weights the run starts from, to be asked beside the trained ones. */
@@ -126,7 +166,7 @@ export class Session {
     const weights = await Weights.create(policy.gpu, policy.config, 'starting weights');
     if (this.#snapshot) weights.writeFlat(this.#snapshot.start);
     else weights.copyFrom(policy.weights);
-    const generator = await Generator.create(weights, { slots: 1 });
+    const generator = await Generator.create(weights, { slots: 64 });
     this.#before = { weights, generator, model: new NativeModel('before', policy.chat, generator) };
   }
 
@@ -137,6 +177,8 @@ export class Session {
     this.#before = undefined;
     this.#run?.destroy();
     this.#run = undefined;
+    this.#snapshot = undefined;
+    this.#folder = undefined;
   }
 
   /** Begins or resumes; the events are pulled one queue entry at a time, so that other commands get between them. */
@@ -158,36 +200,41 @@ export class Session {
     let result: IteratorResult<RunEvent, void>;
     try {
       result = await this.#events.next();
+      this.#run!.policy.gpu.check(); // what a lost device had a part in did not happen
     } catch (error) {
       if (this.#abort.signal.aborted) return; // #stop or #open follows in the queue
-      if (error instanceof DeviceLostError) return this.#recover(error);
-      throw error;
+      if (!(error instanceof DeviceLostError)) throw error;
+      await this.#recover(error);
+      this.#pullNext();
+      return;
     }
-    this.post({ type: 'progress', progress: null });
+    this.#post({ type: 'progress', progress: null });
     if (result.done) return;
     this.#show(result.value);
     const { event } = result.value;
     if (event === 'done' || (this.#stepOnly && (event === 'step' || event === 'sft'))) {
       this.#playing = false;
       this.#setStatus(event === 'done' ? 'done' : 'paused');
-      return;
     }
-    this.#pullNext();
+    if (this.#playing) this.#pullNext();
   }
 
   #show(event: RunEvent): void {
     if (event.event !== 'step') {
-      this.post({ type: 'event', event });
+      this.#post({ type: 'event', event });
       return;
     }
     const { groups_detail: groups, ...report } = event;
+    this.#step = event.step;
     for (const { traces } of groups) {
-      for (const trace of traces) this.#rollouts.push(JSON.stringify({ step: event.step, ...trace }));
+      for (const trace of traces) {
+        this.#rollouts.push({ step: event.step, json: JSON.stringify({ step: event.step, ...trace }) });
+      }
     }
     const excess = this.#rollouts.length - KEPT_ROLLOUTS;
     if (excess > 0) this.#forgotten += this.#rollouts.splice(0, excess).length;
-    this.post({ type: 'event', event: report });
-    this.post({
+    this.#post({ type: 'event', event: report });
+    this.#post({
       type: 'groups',
       step: event.step,
       groups: groups.map(({ exampleId, traces }) => ({ exampleId, traces })),
@@ -197,62 +244,131 @@ export class Session {
   /** The run ends where it is: the weights are those of the last complete step. */
   async #stop(): Promise<void> {
     await this.#events?.return();
-    this.post({ type: 'progress', progress: null });
+    this.#post({ type: 'progress', progress: null });
     if (this.#status === 'running' || this.#status === 'paused') this.#setStatus('stopped');
   }
 
   /** A new device, and the run from its last snapshot: the same numbers come again, since nothing depends on time. */
-  async #recover(error: DeviceLostError): Promise<void> {
-    const config = this.#run!.config;
-    this.#gpu = undefined;
-    this.#run = undefined;
-    this.#before = undefined;
-    if (++this.#recoveries > MAX_RECOVERIES) throw error;
-    await this.#createRun(config);
-    this.post({ type: 'recovered', step: this.#snapshot?.step ?? 0, message: error.message });
-    this.#pullNext();
+  async #recover(lost: DeviceLostError): Promise<void> {
+    if (++this.#recoveries > MAX_RECOVERIES) throw lost;
+    try {
+      await this.#createRun(this.#run!.config);
+    } catch (cause) {
+      const { message } = cause instanceof Error ? cause : new Error(String(cause));
+      const error = new DeviceLostError(lost.reason, '');
+      error.message = `${lost.message}; no other could be had: ${message}`;
+      throw error;
+    }
+    const step = this.#snapshot?.step ?? null;
+    this.#step = step ?? 0;
+    this.#rollouts = this.#rollouts.filter((rollout) => rollout.step <= (step ?? 0));
+    this.#post({ type: 'recovered', step, message: lost.message });
   }
 
-  async #try({ id, prompt, greedy }: Extract<Command, { type: 'try' }>): Promise<void> {
-    const run = this.#run;
-    if (!run || !this.#before) return;
-    const messages = run.env.promptFor({ question: prompt });
-    const sampling = { ...run.env.sampling, temperature: greedy ? 0 : 1 };
-    const key = deriveKey(run.config.seed, PURPOSE.sampling, 2 ** 40, id);
-    const ask = async (model: NativeModel) => (await model.complete({ messages, sampling, key })).message.content;
+  async #try(command: CommandOf<'try'>): Promise<void> {
+    const { id } = command;
     try {
-      const before = await ask(this.#before.model);
-      this.post({ type: 'tried', id, before, after: await ask(run.policy.chatModel()) });
+      let answers: { before: string; after: string };
+      try {
+        answers = await this.#ask(command);
+      } catch (error) {
+        if (!(error instanceof DeviceLostError)) throw error;
+        await this.#recover(error);
+        answers = await this.#ask(command);
+      }
+      this.#post({ type: 'tried', id, ...answers });
     } catch (error) {
-      if (error instanceof DeviceLostError) throw error;
+      this.#post({ type: 'try-failed', id, message: error instanceof Error ? error.message : String(error) });
       // A prompt that the model cannot read is the prompt's fault, not the run's.
-      this.post({ type: 'try-failed', id, message: error instanceof Error ? error.message : String(error) });
+      if (error instanceof DeviceLostError) throw error;
     }
   }
 
-  async #exportModel(): Promise<void> {
-    if (!this.#run) return;
-    const { config, policy } = this.#run;
+  async #ask({ id, prompt, greedy }: CommandOf<'try'>): Promise<{ before: string; after: string }> {
+    if (!this.#run || !this.#before) throw new Error('there is no model to ask');
+    const { env, policy, config } = this.#run;
+    const messages = env.promptFor({ question: prompt });
+    const sampling = { ...env.sampling, temperature: greedy ? 0 : 1 };
+    const key = deriveKey(config.seed, PURPOSE.sampling, 2 ** 40, id);
+    const tools = env.toolSchemas();
+    const ask = async (model: NativeModel) => {
+      const { content, toolCalls = [] } = (await model.complete({ messages, sampling, key, tools })).message;
+      return content + toolCalls.map(formatTinyCall).join('');
+    };
+    return { before: await ask(this.#before.model), after: await ask(policy.chatModel()) };
+  }
+
+  /** An evaluation that fails is no end of the run. */
+  async #evaluate({ settings }: CommandOf<'evaluate'>): Promise<void> {
+    const { signal } = this.#evalAbort;
+    const run = this.#run;
+    try {
+      if (!run || !this.#before) throw new Error('there is no model to evaluate');
+      const model = settings.which === 'start' ? this.#before.model : run.policy.chatModel('current');
+      const evaluation = await evaluateFor(run, model, settings, signal, (progress) =>
+        this.#post({ type: 'eval-progress', progress }),
+      );
+      run.policy.gpu.check(); // rollouts of a lost device say nothing about the model
+      this.#post({
+        type: 'evaluated',
+        evaluation: { ...evaluation, step: settings.which === 'start' ? 0 : this.#step },
+      });
+    } catch (error) {
+      const cancelled = signal.aborted;
+      this.#post({
+        type: 'eval-ended',
+        message: cancelled ? null : error instanceof Error ? error.message : String(error),
+      });
+      if (!(error instanceof DeviceLostError)) return;
+      await this.#recover(error);
+    }
+  }
+
+  /** Sends a file. That it could not be made is no end of the run. */
+  async #export({ what }: CommandOf<'export'>): Promise<void> {
+    try {
+      if (!this.#run) throw new Error('there is no run to save anything of');
+      if (what === 'model') await this.#exportModel(this.#run);
+      else this.#exportRollouts(this.#run.config);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  async #exportModel({ config, policy }: Run): Promise<void> {
+    let model: Map<string, Uint8Array<ArrayBuffer>>;
+    let note = '';
+    try {
+      model = await policy.export();
+    } catch (error) {
+      if (!(error instanceof DeviceLostError) || !this.#snapshot || !this.#folder) throw error;
+      const { step, policy: state } = this.#snapshot;
+      const tensors = policy.weights.split(state.parameters);
+      model = new Map([...this.#folder, ...formatCheckpoint(policy.config, tensors)]);
+      note = `The device is lost: the model saved is that of step ${step}.`;
+    }
     const folder = `${config.env}-seed${config.seed}`;
-    const files = Object.fromEntries([...(await policy.export())].map(([name, bytes]) => [`${folder}/${name}`, bytes]));
+    const files = Object.fromEntries([...model].map(([name, bytes]) => [`${folder}/${name}`, bytes]));
     const bytes = zipSync({ ...files, [`${folder}/run.json`]: strToU8(`${JSON.stringify(config, null, 2)}\n`) });
-    this.post({ type: 'exported', name: `${folder}.zip`, bytes }, [bytes.buffer]);
+    this.#post({ type: 'exported', name: `${folder}.zip`, bytes, note }, [bytes.buffer]);
   }
 
-  #exportRollouts(): void {
-    if (!this.#run) return;
-    const { env, seed } = this.#run.config;
+  #exportRollouts({ env, seed }: TrainConfig): void {
     const lines = this.#forgotten > 0 ? [JSON.stringify({ omitted_oldest_rollouts: this.#forgotten })] : [];
-    const bytes = strToU8([...lines, ...this.#rollouts, ''].join('\n'));
-    this.post({ type: 'exported', name: `${env}-seed${seed}-rollouts.jsonl`, bytes }, [bytes.buffer]);
+    const bytes = strToU8([...lines, ...this.#rollouts.map(({ json }) => json), ''].join('\n'));
+    this.#post({ type: 'exported', name: `${env}-seed${seed}-rollouts.jsonl`, bytes, note: '' }, [bytes.buffer]);
   }
 
+  #report(error: unknown): void {
+    const { name, message } = error instanceof Error ? error : new Error(String(error));
+    this.#post({ type: 'failed', name, message });
+  }
+
+  /** The run cannot go on. */
   #fail(error: unknown): void {
     this.#playing = false;
-    const { name, message } = error instanceof Error ? error : new Error(String(error));
-    if (error instanceof DeviceLostError) this.#gpu = undefined;
-    this.post({ type: 'progress', progress: null });
-    this.post({ type: 'failed', name, message });
-    this.#setStatus('stopped');
+    this.#post({ type: 'progress', progress: null });
+    this.#report(error);
+    if (this.#status !== 'done') this.#setStatus('stopped');
   }
 }

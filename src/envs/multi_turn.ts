@@ -60,6 +60,7 @@ export abstract class MultiTurnEnv extends Environment {
         state.stopCondition = name;
         return;
       }
+      const read = state.completion.length;
       if (state.turns.length > 0) {
         const start = now();
         state.completion.push(...(await this.envResponse(state)));
@@ -67,6 +68,7 @@ export abstract class MultiTurnEnv extends Environment {
         if (state.finalEnvResponse) continue;
       }
       await this.takeTurn(state, model, options);
+      if (state.promptTooLong) state.completion.splice(read); // an answer that the model never read
     }
   }
 }

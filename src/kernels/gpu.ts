@@ -7,7 +7,7 @@
  */
 import { DeviceLostError, GpuLimitError, GpuMemoryError, GpuValidationError, NoAdapterError } from './errors';
 import type { Kernel } from './kernel';
-import { specialize } from './kernel';
+import { HEADER_LINES, specialize } from './kernel';
 
 /** Running totals since the device was acquired. Take a copy before and after what you want to measure. */
 export interface GpuStats {
@@ -46,6 +46,12 @@ const SHADER_STAGE_COMPUTE = 0x4;
 
 const OPTIONAL_FEATURES: GPUFeatureName[] = ['timestamp-query', 'subgroups', 'shader-f16'];
 
+/**
+ * How long a failed operation waits for the loss of the device that may have caused it. A safety net, not a measure: in
+ * practice either the loss follows within milliseconds (seconds where a driver is reset), or it is a bug in this library.
+ */
+export const LOSS_NOTICE_MS = 10_000;
+
 /** A pipeline with the layout of its one bind group. */
 export interface CompiledKernel {
   pipeline: GPUComputePipeline;
@@ -65,11 +71,10 @@ export class Gpu {
   };
   /** Bytes of the buffers that are alive now. */
   liveBytes = 0;
-  /** Rejects, never resolves, once the device is lost. Race long waits against it. */
-  readonly lost: Promise<never>;
 
   #failure: Error | undefined;
-  #destroyed = false;
+  /** One per wait that goes on now (`race`): rejects it. Gone once the wait is over, so that waits leave nothing behind. */
+  readonly #waits = new Set<(error: Error) => void>();
   readonly #pipelines = new Map<string, Promise<CompiledKernel>>();
   readonly #buffers = new Set<GPUBuffer>();
 
@@ -82,14 +87,15 @@ export class Gpu {
     protected readonly keepAlive: readonly unknown[],
   ) {
     device.addEventListener('uncapturederror', (event) => {
-      this.#failure ??= new GpuValidationError(event.error.message);
+      this.#fail(new GpuValidationError(event.error.message));
     });
-    this.lost = device.lost.then((info) => {
-      const error = new DeviceLostError(info.reason, info.message);
-      this.#failure = error;
-      throw error;
-    });
-    this.lost.catch(() => undefined); // seen by whoever races against it; not an unhandled rejection otherwise
+    void device.lost.then((info) => this.#fail(new DeviceLostError(info.reason, info.message)));
+  }
+
+  /** Keeps an error for the next `check()` and ends every wait with it. A loss says more than what went before it. */
+  #fail(error: Error): void {
+    if (!this.#failure || error instanceof DeviceLostError) this.#failure = error;
+    for (const reject of [...this.#waits]) reject(this.#failure);
   }
 
   /**
@@ -122,7 +128,6 @@ export class Gpu {
   /** Throws what WebGPU reported since the last call: a lost device, or a validation error (a bug). */
   check(): void {
     if (this.#failure) throw this.#failure;
-    if (this.#destroyed) throw new DeviceLostError('destroyed', 'this Gpu was destroyed');
   }
 
   /**
@@ -171,13 +176,17 @@ export class Gpu {
     } catch (error) {
       thrown = error instanceof Error ? error : new Error(`${what}: ${String(error)}`);
     }
+    // Looked up now: while the scopes are awaited, others create buffers of their own.
+    const made = [...this.#buffers].filter((buffer) => !before.has(buffer));
     const scopes = [this.device.popErrorScope(), this.device.popErrorScope()];
-    const [memory, validation] = await this.race(Promise.all(scopes));
-    if (memory) thrown = new GpuMemoryError(`${what}: the GPU is out of memory (${memory.message})`);
-    else if (validation) thrown ??= new GpuValidationError(`${what}: ${validation.message}`);
-    if (thrown) {
-      for (const buffer of this.#buffers) if (!before.has(buffer)) this.destroyBuffer(buffer);
-      throw thrown;
+    try {
+      const [memory, validation] = await this.race(Promise.all(scopes));
+      if (memory) throw new GpuMemoryError(`${what}: the GPU is out of memory (${memory.message})`);
+      if (thrown) throw thrown;
+      if (validation) throw new GpuValidationError(`${what}: ${validation.message}`);
+    } catch (error) {
+      for (const buffer of made) this.destroyBuffer(buffer);
+      throw error;
     }
     return result as T;
   }
@@ -201,6 +210,8 @@ export class Gpu {
     if (storage > limit) {
       throw new GpuLimitError(`kernel ${label} binds ${storage} storage buffers; this device allows ${limit}`);
     }
+    // A faulty kernel is reported here, with its name and line, and not as an anonymous error of the device.
+    this.device.pushErrorScope('validation');
     const module = this.device.createShaderModule({ label, code });
     const layout = this.device.createBindGroupLayout({
       label,
@@ -210,19 +221,20 @@ export class Gpu {
         buffer: { type: kind },
       })),
     });
+    const pipelineLayout = this.device.createPipelineLayout({ label, bindGroupLayouts: [layout] });
+    const scope = this.device.popErrorScope().catch(() => null);
+    const compute = { module, entryPoint: 'main' };
+    const compiling = this.device.createComputePipelineAsync({ label, layout: pipelineLayout, compute });
     try {
-      const pipeline = await this.device.createComputePipelineAsync({
-        label,
-        layout: this.device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: 'main' },
-      });
+      const pipeline = await this.race(compiling);
       this.stats.pipelines++;
       return { pipeline, layout };
     } catch (error) {
-      this.check();
-      const info = await module.getCompilationInfo();
-      const messages = info.messages.map((m) => `  line ${m.lineNum}: ${m.message}`).join('\n');
-      throw new GpuValidationError(`kernel ${label} does not compile:\n${messages || String(error)}`);
+      if (error === this.#failure) throw error; // the device's own trouble, not the kernel's
+      const { messages } = await module.getCompilationInfo();
+      const text = messages.map(({ lineNum, message }) => `  line ${lineNum - HEADER_LINES}: ${message}`).join('\n');
+      const reason = text || `  ${(await scope)?.message ?? String(error)}`;
+      throw new GpuValidationError(`kernel ${label} does not compile:\n${reason}`);
     }
   }
 
@@ -232,18 +244,35 @@ export class Gpu {
     this.stats.bytesWritten += data.byteLength;
   }
 
-  /** Waits for `promise`, or fails with the device's own error when the device goes first. */
-  async race<T>(promise: Promise<T>): Promise<T> {
-    try {
-      const value = await Promise.race([promise, this.lost]);
-      this.check();
-      return value;
-    } catch (error) {
-      // mapAsync rejects a little before device.lost settles: prefer the error that says why.
-      await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, 50))]);
-      this.check();
-      throw error;
-    }
+  /**
+   * Waits for an operation of the device, or fails with the device's own error when the device goes first.
+   *
+   * An operation that is aborted is most often the first sign of a lost device, whose `lost` settles a little later, in
+   * a driver reset much later: the error that says why is waited for, at most LOSS_NOTICE_MS. It never comes when the
+   * operation failed for a reason of its own, such as a buffer destroyed while it was being mapped.
+   */
+  race<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let notice: ReturnType<typeof setTimeout> | undefined;
+      const end = (settle: () => void) => {
+        clearTimeout(notice);
+        this.#waits.delete(fail);
+        settle();
+      };
+      const fail = (error: Error) => end(() => reject(error));
+      promise.then(
+        (value) => {
+          if (this.#failure) fail(this.#failure);
+          else end(() => resolve(value));
+        },
+        (error: Error) => {
+          if (this.#failure || !isAbort(error)) fail(this.#failure ?? error);
+          else notice = setTimeout(() => fail(error), LOSS_NOTICE_MS);
+        },
+      );
+      if (this.#failure) fail(this.#failure);
+      else this.#waits.add(fail);
+    });
   }
 
   /** Resolves when everything submitted so far is done. */
@@ -251,12 +280,17 @@ export class Gpu {
     await this.race(this.device.queue.onSubmittedWorkDone());
   }
 
-  /** Frees every buffer and the device. Later calls fail with DeviceLostError. */
+  /** Frees every buffer and the device. Waits in flight and later calls fail with DeviceLostError. */
   destroy(): void {
-    this.#destroyed = true;
+    this.#fail(new DeviceLostError('destroyed', 'this Gpu was destroyed'));
     for (const buffer of [...this.#buffers]) this.destroyBuffer(buffer);
     this.device.destroy();
   }
+}
+
+/** Whether an operation was given up by the device (mapAsync, popErrorScope), by the names that the specification has. */
+function isAbort({ name }: Error): boolean {
+  return name === 'AbortError' || name === 'OperationError';
 }
 
 /** Bytes as a person reads them: `1.5 MiB`. */

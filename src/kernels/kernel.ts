@@ -43,13 +43,16 @@ export function kernel(name: string, ...sources: string[]): Kernel {
   return { name, source: sources.join('\n') };
 }
 
+/** Lines that `specialize` puts before a kernel's own: the constants, all on one. */
+export const HEADER_LINES = 1;
+
 /** Resolves constants and conditionals, and reads bindings and parameters from what is left. */
 export function specialize(kernel: Kernel, constants: Readonly<Record<string, number>>): SpecializedKernel {
   const header = Object.entries(constants).map(([name, value]) => {
     if (!Number.isInteger(value) || value < 0) throw new Error(`kernel ${kernel.name}: ${name} must be a whole number`);
     return `const ${name} = ${value}u;`;
   });
-  const code = `${header.join('\n')}\n${choose(kernel, constants)}`;
+  const code = `${header.join(' ')}\n${choose(kernel, constants)}`;
   const bare = code.replaceAll(/\/\/[^\n]*/g, '');
   const bindings: Binding[] = [];
   for (const match of bare.matchAll(/@group\(0\)\s*@binding\((\d+)\)\s*var<([^>]+)>\s*(\w+)/g)) {

@@ -409,6 +409,7 @@ export class Submission {
       gpu.stats.bytesRead += bytes;
       returnStaging(gpu, staging);
     } catch (error) {
+      gpu.destroyBuffer(staging);
       for (const read of this.#reads) read.reject(error);
     }
   }

@@ -101,6 +101,7 @@ export function checkBindable(gpu: Gpu, tensor: Tensor): void {
  */
 export class Arena {
   private constructor(
+    readonly gpu: Gpu,
     readonly buffer: GPUBuffer,
     /** Elements in the arena, padding included. Padding is zero and stays zero. */
     readonly length: number,
@@ -123,7 +124,7 @@ export class Arena {
       gpu.createBuffer(label, Math.max(ALIGNMENT, bytes), TENSOR_USAGE),
     );
     tensors.forEach((tensor, i) => tensor.place(buffer, offsets[i]!));
-    return new Arena(buffer, bytes / 4, new Map(tensors.map((tensor) => [tensor.label, tensor])));
+    return new Arena(gpu, buffer, bytes / 4, new Map(tensors.map((tensor) => [tensor.label, tensor])));
   }
 
   /** The tensor of that label. */
@@ -136,5 +137,10 @@ export class Arena {
   /** The whole arena, or a range of it, as one flat tensor over the same memory. */
   flat(label: string, begin = 0, end = this.length): Tensor {
     return new Tensor(label, [end - begin]).place(this.buffer, begin * 4);
+  }
+
+  /** Frees the memory. */
+  destroy(): void {
+    this.gpu.destroyBuffer(this.buffer);
   }
 }

@@ -73,7 +73,7 @@ export function packSequences(sequences: readonly TrainingSequence[], config: Mo
     if (sequence.mask.length !== length) throw new RangeError(`sequence ${index}: mask has another length than ids`);
     for (let i = 0; i < length; i++) {
       const id = sequence.ids[i]!;
-      if (!(id >= 0 && id < config.vocabSize)) {
+      if (!(Number.isInteger(id) && id >= 0 && id < config.vocabSize)) {
         throw new RangeError(
           `sequence ${index}, token ${i}: id ${id} is outside the vocabulary of ${config.vocabSize}`,
         );

@@ -5,7 +5,9 @@
 import type { ModelConfig } from './config';
 import { formatModelConfig, parseModelConfig } from './config';
 import { CheckpointError } from './errors';
-import { formatSafetensors, parseSafetensors, readFloats } from './safetensors';
+import { entryOf, formatSafetensors, parseSafetensors, readFloats } from './safetensors';
+import type { SafetensorsDType } from './safetensors';
+import { checkTensors } from './weights';
 import type { TensorValues } from './weights';
 
 /** A folder of files, read by name. */
@@ -21,38 +23,55 @@ export interface Checkpoint {
   tensors: TensorValues;
 }
 
+/** Types that weights come in. Integers would be quantised weights, whose scales we do not know of. */
+const WEIGHT_TYPES: readonly SafetensorsDType[] = ['F32', 'F16', 'BF16'];
+
+const INDEX = 'model.safetensors.index.json';
+
 /**
- * Reads config.json and all tensors of a folder.
- * @throws CheckpointError naming the file and what is wrong with it
+ * Reads config.json and all tensors of a folder, and checks that they belong together.
+ * @throws CheckpointError naming the file or tensor and what is wrong with it
  */
 export async function loadCheckpoint(folder: FileSource): Promise<Checkpoint> {
   const config = parseModelConfig(await readJson(folder, 'config.json'), `${folder.name}/config.json`);
   const tensors: TensorValues = new Map();
-  for (const [file, names] of await shardsOf(folder)) {
+  for (const [file, listed] of await shardsOf(folder)) {
     const bytes = await folder.read(file);
     if (!bytes) throw new CheckpointError(`${folder.name}: ${file} is missing`);
     const shard = parseSafetensors(bytes, `${folder.name}/${file}`);
-    for (const name of names ?? shard.entries.keys()) {
-      tensors.set(name, { values: readFloats(shard, name), shape: shard.entries.get(name)!.shape });
+    for (const name of shard.entries.keys()) {
+      if (listed && !listed.has(name)) {
+        throw new CheckpointError(`${shard.source}: tensor ${name} is extra: ${INDEX} does not list it for this file`);
+      }
+    }
+    for (const name of listed ?? shard.entries.keys()) {
+      const { dtype, shape } = entryOf(shard, name);
+      if (!WEIGHT_TYPES.includes(dtype)) {
+        throw new CheckpointError(
+          `${shard.source}: tensor ${name} has type ${dtype}; weights must be ${WEIGHT_TYPES.join(', ')}`,
+        );
+      }
+      tensors.set(name, { values: readFloats(shard, name), shape });
     }
   }
+  checkTensors(tensors, config, folder.name);
   return { config, tensors };
 }
 
-/** Files that hold tensors, each with the names wanted from it (undefined: all). */
-async function shardsOf(folder: FileSource): Promise<Map<string, string[] | undefined>> {
-  const index = 'model.safetensors.index.json';
-  if (!(await folder.read(index))) return new Map([['model.safetensors', undefined]]);
-  const { weight_map: weightMap } = (await readJson(folder, index)) as { weight_map?: unknown };
+/** Files that hold tensors, each with the names that the index lists for it (undefined: there is no index). */
+async function shardsOf(folder: FileSource): Promise<Map<string, Set<string> | undefined>> {
+  if (!(await folder.read(INDEX))) return new Map([['model.safetensors', undefined]]);
+  const index = (await readJson(folder, INDEX)) as { weight_map?: unknown } | null;
+  const weightMap = index?.weight_map;
   if (typeof weightMap !== 'object' || weightMap === null) {
-    throw new CheckpointError(`${folder.name}/${index}: weight_map is missing`);
+    throw new CheckpointError(`${folder.name}/${INDEX}: weight_map is missing`);
   }
-  const shards = new Map<string, string[]>();
+  const shards = new Map<string, Set<string>>();
   for (const [tensor, file] of Object.entries(weightMap as Record<string, unknown>)) {
     if (typeof file !== 'string' || !/^[\w.-]+\.safetensors$/.test(file)) {
-      throw new CheckpointError(`${folder.name}/${index}: tensor ${tensor} lies in ${JSON.stringify(file)}`);
+      throw new CheckpointError(`${folder.name}/${INDEX}: tensor ${tensor} lies in ${JSON.stringify(file)}`);
     }
-    shards.set(file, [...(shards.get(file) ?? []), tensor]);
+    shards.set(file, (shards.get(file) ?? new Set()).add(tensor));
   }
   return shards;
 }

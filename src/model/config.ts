@@ -53,6 +53,12 @@ const NEUTRAL: Record<string, readonly unknown[]> = {
   quantization_config: [],
 };
 
+/** More layers than any model of these families has. */
+const MAX_LAYERS = 1024;
+
+/** More parameters than any device can hold: 512 GiB of them. A larger model is a mistake, or made to exhaust memory. */
+const MAX_PARAMETERS = 2 ** 37;
+
 type Json = Record<string, unknown>;
 
 /**
@@ -66,11 +72,12 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
   };
   if (typeof json !== 'object' || json === null || Array.isArray(json)) fail('not a JSON object');
   const raw = json as Json;
-  const count = (key: string, fallback?: number): number => {
+  const count = (key: string, { fallback, most = 2 ** 31 }: { fallback?: number; most?: number } = {}): number => {
     const value = raw[key] ?? fallback;
-    if (typeof value !== 'number' || !Number.isInteger(value) || value <= 0 || value > 2 ** 31) {
+    if (typeof value !== 'number' || !Number.isInteger(value) || value <= 0) {
       return fail(`${key} must be a positive whole number, it is ${JSON.stringify(raw[key])}`);
     }
+    if (value > most) fail(`${key} = ${value} is not supported; at most ${most} is`);
     return value;
   };
   const positive = (object: Json, key: string, where = '', fallback?: number): number => {
@@ -106,7 +113,7 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
 
   const hiddenSize = count('hidden_size');
   const heads = count('num_attention_heads');
-  const kvHeads = count('num_key_value_heads', heads);
+  const kvHeads = count('num_key_value_heads', { fallback: heads });
   if (heads % kvHeads !== 0) fail(`num_attention_heads ${heads} is not a multiple of num_key_value_heads ${kvHeads}`);
   if (raw.head_dim == null && hiddenSize % heads !== 0) {
     fail(`hidden_size ${hiddenSize} is not a multiple of num_attention_heads ${heads}, and head_dim is not given`);
@@ -137,11 +144,11 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
     const value: unknown = Array.isArray(raw[key]) ? (raw[key] as unknown[])[0] : raw[key];
     return typeof value === 'number' ? value : undefined;
   };
-  return {
+  const config: ModelConfig = {
     family: family!,
     vocabSize: count('vocab_size'),
     hiddenSize,
-    layers: count('num_hidden_layers'),
+    layers: count('num_hidden_layers', { most: MAX_LAYERS }),
     heads,
     kvHeads,
     headDim,
@@ -156,6 +163,11 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
     bosTokenId: tokenId('bos_token_id'),
     eosTokenId: tokenId('eos_token_id'),
   };
+  const parameters = countParameters(config);
+  if (parameters > MAX_PARAMETERS) {
+    fail(`it describes a model of ${parameters.toPrecision(3)} parameters; at most 2^37 are supported`);
+  }
+  return config;
 }
 
 /** The config.json that transformers, vLLM and `parseModelConfig` read back. */

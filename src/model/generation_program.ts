@@ -13,6 +13,7 @@ import {
   STATE_WORDS,
   Tensor,
   advance,
+  allOrNothing,
   copyPages,
   embedding,
   linear,
@@ -53,47 +54,47 @@ export class GenerationState {
     readonly results: Tensor,
     readonly control: Tensor,
     readonly ropes: Tensor,
+    private readonly arenas: readonly Arena[],
   ) {
     this.pagesPerSlot = pageTable.shape[1]!;
   }
 
-  /** @throws GpuLimitError, GpuMemoryError */
-  static async create(gpu: Gpu, config: ModelConfig, capacity: GenerationCapacity): Promise<GenerationState> {
+  /** @throws GpuLimitError, GpuMemoryError; nothing is left allocated then */
+  static create(gpu: Gpu, config: ModelConfig, capacity: GenerationCapacity): Promise<GenerationState> {
     const { slots, pages, steps } = capacity;
     const pageElements = pageSize(config);
     const pagesPerSlot = Math.ceil(config.maxPositions / PAGE);
-    const tensors: Tensor[] = [];
-    // Each in a buffer of its own: some kernels read one and write another.
-    const make = async (label: string, shape: number[], dtype: 'f32' | 'u32' = 'u32') => {
-      const tensor = new Tensor(`generation.${label}`, shape, dtype);
-      await Arena.create(gpu, tensor.label, [tensor]);
-      tensors.push(tensor);
-      return tensor;
-    };
-    const caches: Tensor[] = [];
-    for (let i = 0; i < config.layers; i++) caches.push(await make(`cache ${i}`, [pages, pageElements], 'f32'));
-    const state = new GenerationState(
-      gpu,
-      config,
-      capacity,
-      caches,
-      await make('page table', [slots, pagesPerSlot]),
-      await make('settings', [slots, SETTINGS_WORDS]),
-      await make('state', [slots, STATE_WORDS]),
-      await make('results', [steps + 1, slots, RESULT_WORDS]),
-      await make('control', [2]),
-      await make('rope table', [config.maxPositions, config.headDim], 'f32'),
-    );
-    const table = ropeTable(config.maxPositions, config.headDim, config.ropeTheta, config.ropeScaling);
-    gpu.write(state.ropes.buffer, 0, table);
-    return state;
+    return allOrNothing(async (own) => {
+      const arenas: Arena[] = [];
+      // Each in a buffer of its own: some kernels read one and write another.
+      const make = async (label: string, shape: number[], dtype: 'f32' | 'u32' = 'u32') => {
+        const tensor = new Tensor(`generation.${label}`, shape, dtype);
+        arenas.push(own(await Arena.create(gpu, tensor.label, [tensor])));
+        return tensor;
+      };
+      const caches: Tensor[] = [];
+      for (let i = 0; i < config.layers; i++) caches.push(await make(`cache ${i}`, [pages, pageElements], 'f32'));
+      const state = new GenerationState(
+        gpu,
+        config,
+        capacity,
+        caches,
+        await make('page table', [slots, pagesPerSlot]),
+        await make('settings', [slots, SETTINGS_WORDS]),
+        await make('state', [slots, STATE_WORDS]),
+        await make('results', [steps + 1, slots, RESULT_WORDS]),
+        await make('control', [2]),
+        await make('rope table', [config.maxPositions, config.headDim], 'f32'),
+        arenas,
+      );
+      const table = ropeTable(config.maxPositions, config.headDim, config.ropeTheta, config.ropeScaling);
+      gpu.write(state.ropes.buffer, 0, table);
+      return state;
+    });
   }
 
   destroy(): void {
-    const { caches, pageTable, settings, state, results, control, ropes } = this;
-    for (const tensor of [...caches, pageTable, settings, state, results, control, ropes]) {
-      this.gpu.destroyBuffer(tensor.buffer);
-    }
+    for (const arena of this.arenas) arena.destroy();
   }
 }
 
@@ -218,5 +219,9 @@ export class GenerationProgram {
       vocabulary,
       slots,
     });
+  }
+
+  destroy(): void {
+    this.program.destroy();
   }
 }

@@ -17,6 +17,7 @@ import {
   RESULT_WORDS,
   SETTINGS_WORDS,
   Submission,
+  allOrNothing,
   packSettings,
 } from '../kernels';
 import type { Tensor } from '../kernels';
@@ -138,9 +139,9 @@ export class Generator {
 
   /**
    * Reserves the cache and records the programs.
-   * @throws GpuLimitError, GpuMemoryError
+   * @throws GpuLimitError, GpuMemoryError; nothing is left allocated then
    */
-  static async create(weights: Weights, options: GeneratorOptions = {}): Promise<Generator> {
+  static create(weights: Weights, options: GeneratorOptions = {}): Promise<Generator> {
     const { gpu, config } = weights;
     const slots = options.slots ?? DEFAULT_SLOTS;
     const pageBytes = 4 * pageSize(config) * config.layers;
@@ -152,17 +153,18 @@ export class Generator {
       prefillRows: options.prefillRows ?? DEFAULT_PREFILL_ROWS,
       steps: options.steps ?? DEFAULT_STEPS,
     };
-    const state = await GenerationState.create(gpu, config, capacity);
-    const [prefill, decode] = await Promise.all([
-      GenerationProgram.create(weights, state, 'prefill'),
-      GenerationProgram.create(weights, state, 'decode'),
-    ]);
-    return new Generator(weights, state, prefill, decode);
+    return allOrNothing(async (own) => {
+      const state = own(await GenerationState.create(gpu, config, capacity));
+      const prefill = own(await GenerationProgram.create(weights, state, 'prefill'));
+      const decode = own(await GenerationProgram.create(weights, state, 'decode'));
+      return new Generator(weights, state, prefill, decode);
+    });
   }
 
   /**
    * Queues a sequence.
-   * @throws ContextLengthError (as a rejection) when prompt and maxTokens exceed the context or the cache
+   * @throws (as a rejection) RangeError naming the field that makes no sense; ContextLengthError when prompt and
+   * maxTokens exceed the context or the cache
    */
   generate(request: GenerationRequest): Promise<GeneratedTokens> {
     return new Promise((resolve, reject) => {
@@ -179,8 +181,7 @@ export class Generator {
   invalidate(): void {
     if (this.#running.size > 0 || this.#queue.length > 0)
       throw new Error('weights changed while sequences were running');
-    for (const { pages } of this.#kept.values()) this.#pool.release(pages);
-    this.#kept.clear();
+    for (const id of [...this.#kept.keys()]) this.#forget(id);
   }
 
   /** Logits of the last prefill, [rows with logits, vocabulary]: for tests and for looking inside. */
@@ -191,8 +192,8 @@ export class Generator {
   /** Frees everything; sequences in flight are rejected with GeneratorDestroyedError. */
   destroy(): void {
     this.#destroyed = true;
-    this.prefill.program.destroy();
-    this.decode.program.destroy();
+    this.prefill.destroy();
+    this.decode.destroy();
     this.state.destroy();
   }
 
@@ -203,14 +204,9 @@ export class Generator {
   #check({ promptIds, sampling }: GenerationRequest): void {
     this.#alive();
     const { config } = this.weights;
+    checkSampling(sampling);
     const total = promptIds.length + sampling.maxTokens;
-    if (sampling.stopTokens.length > MAX_STOP_TOKENS) {
-      throw new RangeError(
-        `${sampling.stopTokens.length} stop tokens; at most ${MAX_STOP_TOKENS} stop tokens are possible`,
-      );
-    }
     if (promptIds.length === 0) throw new RangeError('cannot generate from an empty prompt');
-    if (sampling.maxTokens < 1) throw new RangeError(`maxTokens is ${sampling.maxTokens}; at least 1 is needed`);
     if (total > config.maxPositions) {
       throw new ContextLengthError(
         `prompt of ${promptIds.length} tokens + ${sampling.maxTokens} to generate = ${total}; ` +
@@ -222,7 +218,7 @@ export class Generator {
         `${total} tokens do not fit the key-value cache of ${this.#pool.size * PAGE} tokens`,
       );
     }
-    const bad = promptIds.findIndex((id) => !(id >= 0 && id < config.vocabSize));
+    const bad = promptIds.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < config.vocabSize));
     if (bad >= 0)
       throw new RangeError(`prompt token ${bad}: id ${promptIds[bad]} of a vocabulary of ${config.vocabSize}`);
   }
@@ -236,6 +232,8 @@ export class Generator {
         this.#dropAborted();
         const gangs = this.#admit();
         if (this.#running.size > 0) await this.#step(gangs);
+        // Nothing would ever change again, and nothing in this loop would wait.
+        else if (this.#queue.length > 0) throw new Error('no sequence of the queue fits an empty machine: a bug');
       }
     } catch (error) {
       for (const sequence of [...this.#queue, ...this.#running.values()]) sequence.reject(error);
@@ -273,11 +271,13 @@ export class Generator {
       const same = first.request.continues
         ? [first]
         : this.#queue.filter((other) => !other.request.continues && samePrompt(first, other));
+      const usable = this.#usablePrefix(first.request);
       // A gang that cannot fit even an empty machine is halved until it does; one sequence always fits.
       const empty = this.#running.size === 0;
       let gang = same.slice(0, this.state.capacity.slots);
-      while (gang.length > 1 && empty && !this.#fits(gang)) gang = gang.slice(0, Math.ceil(gang.length / 2));
-      if (!this.#fits(gang) || !this.#givePages(gang)) break;
+      while (gang.length > 1 && empty && !this.#fits(gang, usable)) gang = gang.slice(0, Math.ceil(gang.length / 2));
+      if (!this.#fits(gang, usable)) break;
+      this.#givePages(gang, usable);
       for (const sequence of gang) {
         sequence.slot = this.#freeSlots.shift()!;
         this.#running.set(sequence.slot, sequence);
@@ -288,45 +288,42 @@ export class Generator {
     return gangs;
   }
 
-  /** Whether slots and pages would do if every kept prefix were forgotten. */
-  #fits(gang: Gang): boolean {
-    const keptPages = [...this.#kept.values()].reduce((sum, { pages }) => sum + pages.length, 0);
-    const pages = gang.reduce((sum, sequence, i) => sum + pagesOf(sequence) - (i > 0 ? fullPagesOf(sequence) : 0), 0);
-    return gang.length <= this.#freeSlots.length && pages <= this.#pool.available + keptPages;
+  /** The kept prefix that a request continues. One that it names but does not continue is like any other. */
+  #usablePrefix({ continues, promptIds }: GenerationRequest): Kept | undefined {
+    const kept = continues === undefined ? undefined : this.#kept.get(continues);
+    return kept && startsWith(promptIds, kept.ids) ? kept : undefined;
   }
 
-  /** Reserves every page the gang can need: all or none. Forgets the oldest kept prefixes if that makes room. */
-  #givePages(gang: Gang): boolean {
-    const { promptIds, continues } = gang[0]!.request;
-    const kept = continues === undefined ? undefined : this.#kept.get(continues);
-    const usable = kept && startsWith(promptIds, kept.ids) ? kept : undefined;
-    if (kept) this.#kept.delete(continues!); // it is continued only once: its last page will be written to
-    const fullPages = fullPagesOf(gang[0]!);
-    const needs = gang.map(pagesOf);
-    const shared = usable ? usable.pages.length : fullPages;
-    const wanted = needs.reduce((sum, need, i) => sum + need - (usable || i > 0 ? shared : 0), 0);
-    for (const [id, { pages }] of this.#kept) {
+  #forget(cacheId: number): void {
+    this.#pool.release(this.#kept.get(cacheId)!.pages);
+    this.#kept.delete(cacheId);
+  }
+
+  /** Whether slots and pages would do if every other kept prefix were forgotten. */
+  #fits(gang: Gang, usable: Kept | undefined): boolean {
+    const others = [...this.#kept.values()].filter((kept) => kept !== usable).map(({ pages }) => pages);
+    const pages = this.#pool.available + this.#pool.reclaimable(others);
+    return gang.length <= this.#freeSlots.length && newPagesOf(gang, usable) <= pages;
+  }
+
+  /** Reserves every page that a gang which fits can need. Forgets the oldest kept prefixes if that makes room. */
+  #givePages(gang: Gang, usable: Kept | undefined): void {
+    const leader = gang[0]!;
+    if (usable) this.#kept.delete(leader.request.continues!); // continued only once: its last page will be written to
+    const wanted = newPagesOf(gang, usable);
+    for (const id of [...this.#kept.keys()]) {
       if (this.#pool.available >= wanted) break;
-      this.#pool.release(pages);
-      this.#kept.delete(id);
+      this.#forget(id);
     }
-    if (this.#pool.available < wanted) {
-      if (kept) this.#kept.set(continues!, kept);
-      return false;
+    const cached = usable?.pages ?? [];
+    leader.pages = [...cached, ...this.#pool.take(pagesOf(leader) - cached.length)];
+    const prompt = leader.pages.slice(0, fullPagesOf(leader));
+    for (const sequence of gang.slice(1)) {
+      this.#pool.share(prompt);
+      sequence.pages = [...prompt, ...this.#pool.take(pagesOf(sequence) - prompt.length)];
     }
-    if (kept && !usable) this.#pool.release(kept.pages);
-    gang.forEach((sequence, i) => {
-      if (usable) sequence.pages = [...usable.pages, ...this.#pool.take(needs[i]! - shared)];
-      else if (i === 0) sequence.pages = this.#pool.take(needs[i]!);
-      else {
-        const common = gang[0]!.pages.slice(0, fullPages);
-        this.#pool.share(common);
-        sequence.pages = [...common, ...this.#pool.take(needs[i]! - fullPages)];
-      }
-    });
     if (usable) this.stats.prefixHits++;
-    this.#cachedTokens.set(gang[0]!, usable ? usable.ids.length : 0);
-    return true;
+    this.#cachedTokens.set(leader, usable ? usable.ids.length : 0);
   }
 
   /** Tokens of an admitted sequence's prompt that need no computing. */
@@ -469,6 +466,26 @@ export class Generator {
   }
 }
 
+/** What each sampling setting must be, in words and as a test that NaN fails. */
+const SETTINGS: [name: keyof Omit<TokenSampling, 'stopTokens'>, wanted: string, valid: (value: number) => boolean][] = [
+  ['temperature', '0 or a positive number', (value) => value >= 0 && value < Infinity],
+  ['topK', 'a whole number, 0 for off', (value) => Number.isInteger(value) && value >= 0 && value < 2 ** 32],
+  ['topP', 'above 0 and at most 1', (value) => value > 0 && value <= 1],
+  ['minP', 'from 0 to 1', (value) => value >= 0 && value <= 1],
+  ['maxTokens', 'a whole number, at least 1', (value) => Number.isInteger(value) && value >= 1],
+];
+
+/** @throws RangeError naming the setting, its value and what it must be */
+function checkSampling(sampling: TokenSampling): void {
+  for (const [name, wanted, valid] of SETTINGS) {
+    if (!valid(sampling[name])) throw new RangeError(`${name} is ${sampling[name]}; it must be ${wanted}`);
+  }
+  const { length } = sampling.stopTokens;
+  if (length > MAX_STOP_TOKENS) {
+    throw new RangeError(`${length} stop tokens; at most ${MAX_STOP_TOKENS} stop tokens are possible`);
+  }
+}
+
 interface PrefillChunk {
   ids: number[];
   /** Slot and position of each id. */
@@ -490,6 +507,12 @@ function pagesOf({ request }: Sequence): number {
 /** Pages that the prompt fills, which a gang shares. */
 function fullPagesOf({ request }: Sequence): number {
   return Math.floor(request.promptIds.length / PAGE);
+}
+
+/** Pages that a gang takes from the pool: all but those it shares, and those of the prefix it continues. */
+function newPagesOf(gang: Gang, usable: Kept | undefined): number {
+  const total = gang.reduce((sum, sequence, i) => sum + pagesOf(sequence) - (i > 0 ? fullPagesOf(sequence) : 0), 0);
+  return total - (usable ? usable.pages.length : 0);
 }
 
 function samePrompt(a: Sequence, b: Sequence): boolean {

@@ -1,5 +1,5 @@
 /** @file AdamW with global gradient clipping over a model's arenas, recorded once; rates change from step to step. */
-import { Arena, Recorder, Tensor, adamw } from '../kernels';
+import { Arena, Recorder, Tensor, adamw, allOrNothing } from '../kernels';
 import type { Program, Submission } from '../kernels';
 import { Weights } from './weights';
 
@@ -33,34 +33,37 @@ export class AdamW {
     readonly gradients: Weights,
     readonly expAvg: Weights,
     readonly expAvgSq: Weights,
+    private readonly decay: Arena,
   ) {}
 
-  /** @throws GpuLimitError, GpuMemoryError */
-  static async create(parameters: Weights, gradients: Weights, settings: AdamWSettings): Promise<AdamW> {
+  /** @throws GpuLimitError, GpuMemoryError; nothing is left allocated then */
+  static create(parameters: Weights, gradients: Weights, settings: AdamWSettings): Promise<AdamW> {
     const { gpu, config } = parameters;
-    const expAvg = await Weights.create(gpu, config, 'exp_avg');
-    const expAvgSq = await Weights.create(gpu, config, 'exp_avg_sq');
-    const optimizer = new AdamW(settings, gradients, expAvg, expAvgSq);
-    const table = parameters.decayTable(settings.weightDecay);
-    const decay = await Arena.create(gpu, 'weight decay', [new Tensor('decay', [table.length])]);
-    gpu.write(decay.buffer, 0, table);
-    const record = new Recorder(gpu, 'adamw');
-    optimizer.#clip = adamw(record, {
-      parameters: parameters.arena,
-      gradients: gradients.arena,
-      expAvg: expAvg.arena,
-      expAvgSq: expAvgSq.arena,
-      decay,
-      beta1: settings.beta1,
-      beta2: settings.beta2,
-      epsilon: settings.epsilon,
-      lr: () => optimizer.#lr,
-      stepSize: () => optimizer.#lr / (1 - settings.beta1 ** optimizer.step),
-      inverseSqrtCorrection2: () => 1 / Math.sqrt(1 - settings.beta2 ** optimizer.step),
-      maxNorm: () => settings.maxNorm,
+    return allOrNothing(async (own) => {
+      const expAvg = own(await Weights.create(gpu, config, 'exp_avg'));
+      const expAvgSq = own(await Weights.create(gpu, config, 'exp_avg_sq'));
+      const table = parameters.decayTable(settings.weightDecay);
+      const decay = own(await Arena.create(gpu, 'weight decay', [new Tensor('decay', [table.length])]));
+      gpu.write(decay.buffer, 0, table);
+      const optimizer = new AdamW(settings, gradients, expAvg, expAvgSq, decay);
+      const record = new Recorder(gpu, 'adamw');
+      optimizer.#clip = adamw(record, {
+        parameters: parameters.arena,
+        gradients: gradients.arena,
+        expAvg: expAvg.arena,
+        expAvgSq: expAvgSq.arena,
+        decay,
+        beta1: settings.beta1,
+        beta2: settings.beta2,
+        epsilon: settings.epsilon,
+        lr: () => optimizer.#lr,
+        stepSize: () => optimizer.#lr / (1 - settings.beta1 ** optimizer.step),
+        inverseSqrtCorrection2: () => 1 / Math.sqrt(1 - settings.beta2 ** optimizer.step),
+        maxNorm: () => settings.maxNorm,
+      });
+      optimizer.#program = await record.finish({ keep: [optimizer.#clip] });
+      return optimizer;
     });
-    optimizer.#program = await record.finish({ keep: [optimizer.#clip] });
-    return optimizer;
   }
 
   /**
@@ -79,6 +82,7 @@ export class AdamW {
 
   destroy(): void {
     this.#program.destroy();
+    this.decay.destroy();
     this.expAvg.destroy();
     this.expAvgSq.destroy();
   }

@@ -26,6 +26,15 @@ export class PagePool {
     for (const page of pages) this.#owners[page]!++;
   }
 
+  /** Pages that would be free if each of these lists dropped its ownership once: those that nobody else owns. */
+  reclaimable(lists: Iterable<readonly number[]>): number {
+    const dropped = new Map<number, number>();
+    for (const list of lists) for (const page of list) dropped.set(page, (dropped.get(page) ?? 0) + 1);
+    let count = 0;
+    for (const [page, owners] of dropped) if (owners === this.#owners[page]) count++;
+    return count;
+  }
+
   /** Drops an owner; a page without owners is free again. */
   release(pages: readonly number[]): void {
     for (const page of pages) {

@@ -98,13 +98,19 @@ function isCountList(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && (item as number) >= 0);
 }
 
+/** @throws CheckpointError when the tensor is missing */
+export function entryOf(file: SafetensorsFile, name: string): SafetensorsEntry {
+  const entry = file.entries.get(name);
+  if (!entry) throw new CheckpointError(`${file.source}: tensor ${name} is missing`);
+  return entry;
+}
+
 /**
  * A tensor's values as float32; BF16 and F16 widen exactly.
  * @throws CheckpointError when the tensor is missing
  */
 export function readFloats(file: SafetensorsFile, name: string): Float32Array<ArrayBuffer> {
-  const entry = file.entries.get(name);
-  if (!entry) throw new CheckpointError(`${file.source}: tensor ${name} is missing`);
+  const entry = entryOf(file, name);
   const bytes = file.data.slice(entry.begin, entry.end); // a copy: the file's own bytes need not be aligned
   switch (entry.dtype) {
     case 'F32':

@@ -87,7 +87,7 @@ export class TrainProgram {
   };
   /** Log-probabilities are those of softmax(logits / temperature). */
   temperature = 1;
-  /** With `inspect`: activations by name (logits, hidden.0, hidden.1, ..., final_norm). */
+  /** With `inspect` readable after a run: logits, hidden.0, hidden.1, ..., final_norm, and after a backward dlogprob. */
   readonly tensors = new Map<string, Tensor>();
 
   #program!: Program;
@@ -181,6 +181,7 @@ export class TrainProgram {
     this.#logprob = record.tensor('logprob', [rows.capacity]);
     this.#entropy = record.tensor('entropy', [rows.capacity]);
     const dlogprob = record.tensor('dlogprob', [rows.capacity, 2]);
+    this.tensors.set('dlogprob', dlogprob);
     const dnormed = record.tensor('dfinal norm', [rows.capacity, dim]);
     const chunks = Array.from({ length: chunkCount }, (_, i) => {
       const offset = i * chunkRows;

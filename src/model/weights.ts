@@ -115,6 +115,44 @@ function layOut(config: ModelConfig) {
 /** Values by Hugging Face name, in the order of the arena. */
 export type TensorValues = Map<string, { shape: number[]; values: Float32Array<ArrayBuffer> }>;
 
+/**
+ * Checks names and shapes against a config, without a device: what a config claims is not worth reserving memory for
+ * before the tensors bear it out.
+ * @param source where the tensors come from, for messages
+ * @throws CheckpointError naming the tensor: missing, extra, or of another shape
+ */
+export function checkTensors(
+  tensors: ReadonlyMap<string, { shape: readonly number[] }>,
+  config: ModelConfig,
+  source: string,
+): void {
+  checkNamed(tensors, layOut(config).named, config, source);
+}
+
+function checkNamed(
+  tensors: ReadonlyMap<string, { shape: readonly number[] }>,
+  named: readonly NamedTensor[],
+  config: ModelConfig,
+  source: string,
+): void {
+  const wanted = new Set(named.map((entry) => entry.name));
+  for (const name of tensors.keys()) {
+    // Tied checkpoints may repeat the embedding as lm_head.weight; transformers ignores the copy as well.
+    if (!wanted.has(name) && !(config.tiedEmbeddings && name === 'lm_head.weight')) {
+      throw new CheckpointError(`${source}: tensor ${name} does not belong to this ${config.family} model`);
+    }
+  }
+  for (const { name, shape } of named) {
+    const given = tensors.get(name);
+    if (!given) throw new CheckpointError(`${source}: tensor ${name} [${shape.join(', ')}] is missing`);
+    if (given.shape.join() !== shape.join()) {
+      throw new CheckpointError(
+        `${source}: tensor ${name} has shape [${given.shape.join(', ')}], the config wants [${shape.join(', ')}]`,
+      );
+    }
+  }
+}
+
 /** Parameters, or anything of their layout: gradients, moments, a reference snapshot. */
 export class Weights {
   readonly named: readonly NamedTensor[];
@@ -158,22 +196,10 @@ export class Weights {
    * @throws CheckpointError naming the tensor: missing, extra, of another shape, or not finite
    */
   write(values: TensorValues, source: string): void {
-    const wanted = new Set(this.named.map((entry) => entry.name));
-    for (const name of values.keys()) {
-      // Tied checkpoints may repeat the embedding as lm_head.weight; transformers ignores the copy as well.
-      if (!wanted.has(name) && !(this.config.tiedEmbeddings && name === 'lm_head.weight')) {
-        throw new CheckpointError(`${source}: tensor ${name} does not belong to this ${this.config.family} model`);
-      }
-    }
+    checkNamed(values, this.named, this.config, source);
     const words = new Float32Array(this.arena.length);
-    for (const { name, shape, tensor, offset } of this.named) {
-      const given = values.get(name);
-      if (!given) throw new CheckpointError(`${source}: tensor ${name} [${shape.join(', ')}] is missing`);
-      if (given.shape.join() !== shape.join()) {
-        throw new CheckpointError(
-          `${source}: tensor ${name} has shape [${given.shape.join(', ')}], the config wants [${shape.join(', ')}]`,
-        );
-      }
+    for (const { name, tensor, offset } of this.named) {
+      const given = values.get(name)!;
       const broken = given.values.findIndex((value) => !Number.isFinite(value));
       if (broken >= 0)
         throw new CheckpointError(`${source}: tensor ${name} holds ${given.values[broken]} at ${broken}`);
@@ -235,6 +261,6 @@ export class Weights {
   }
 
   destroy(): void {
-    this.gpu.destroyBuffer(this.arena.buffer);
+    this.arena.destroy();
   }
 }

@@ -2,7 +2,7 @@
  * @file The policy: one set of weights that the sampler reads and the trainer updates. On-policy by construction, since
  * there is no second copy.
  */
-import { LOSS_METRICS, Submission } from '../kernels';
+import { LOSS_METRICS, Submission, allOrNothing } from '../kernels';
 import type { Gpu } from '../kernels';
 import {
   AdamW,
@@ -85,23 +85,25 @@ export class Policy {
 
   /**
    * Reserves everything a run needs on the device, with weights of zero.
-   * @throws GpuLimitError, GpuMemoryError before anything is computed
+   * @throws GpuLimitError, GpuMemoryError before anything is computed; nothing is left allocated then
    */
-  static async create(
+  static create(
     gpu: Gpu,
     config: ModelConfig,
     tokenizer: TinyTokenizer,
     { optimizer: settings, microBatchTokens }: PolicyOptions,
   ): Promise<Policy> {
-    const weights = await Weights.create(gpu, config);
-    const gradients = await Weights.create(gpu, config, 'gradients');
-    const optimizer = await AdamW.create(weights, gradients, settings);
-    const tokens = Math.max(microBatchTokens, config.maxPositions);
-    const capacity = { tokens, rows: tokens, sequences: tokens };
-    const trainProgram = await TrainProgram.create(weights, gradients, capacity);
-    const generator = await Generator.create(weights);
-    const chat = new TinyChat(tokenizer);
-    return new Policy(gpu, config, tokenizer, chat, weights, gradients, optimizer, trainProgram, generator);
+    return allOrNothing(async (own) => {
+      const weights = own(await Weights.create(gpu, config));
+      const gradients = own(await Weights.create(gpu, config, 'gradients'));
+      const optimizer = own(await AdamW.create(weights, gradients, settings));
+      const tokens = Math.max(microBatchTokens, config.maxPositions);
+      const capacity = { tokens, rows: tokens, sequences: tokens };
+      const trainProgram = own(await TrainProgram.create(weights, gradients, capacity));
+      const generator = own(await Generator.create(weights));
+      const chat = new TinyChat(tokenizer);
+      return new Policy(gpu, config, tokenizer, chat, weights, gradients, optimizer, trainProgram, generator);
+    });
   }
 
   /** The policy as a model that environments can talk to. */
@@ -216,6 +218,7 @@ export class Policy {
     return hashWeights(await this.weights.read());
   }
 
+  /** Frees everything on the device, at any moment: what the generator still owes is rejected. Safe to call twice. */
   destroy(): void {
     this.generator.destroy();
     this.trainProgram.destroy();

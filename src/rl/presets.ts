@@ -2,9 +2,22 @@
  * @file What each environment's run looks like unless told otherwise. Shapes and rates were found by experiment on models
  * of this size; nothing here is picked on the eval.
  */
+import { libraryEntry } from '../envs';
+import type { ConfigLayer } from './config';
 
-export const PRESETS: Readonly<Record<string, Record<string, unknown>>> = {
-  // A careless demonstrator leaves a model that can reverse (greedy about 0.9) and mostly does not (T=1 about 0.3).
+/** A careless demonstrator leaves a model that has the skill (greedy about 0.9) and mostly does not show it. */
+const CARELESS = { steps: 2000, target: 0.95, careless: 0.4, careless_steps: 80 };
+
+const GRPO = { steps: 24, lr: 1e-3 };
+
+/** A model that can spell an environment's texts. Its context has room for whole replies after the longest prompts. */
+function tinyModel(name: string, more: ConfigLayer = {}): ConfigLayer {
+  const { alphabet, vocabulary } = libraryEntry(name).tiny!;
+  const words = vocabulary ? { vocabulary: [...vocabulary] } : { alphabet };
+  return { ...words, ...more };
+}
+
+export const PRESETS: Readonly<Record<string, ConfigLayer>> = {
   'reverse-text': {
     start: 'starter',
     sft: { steps: 1500, target: 0.97, careless: 0.4, careless_steps: 80 },
@@ -15,5 +28,29 @@ export const PRESETS: Readonly<Record<string, Record<string, unknown>>> = {
     start: 'scratch',
     model: { hidden_size: 48, head_dim: 12, context: 32, alphabet: 'abcdefgh0123456789' },
     grpo: { steps: 30, batch_size: 64, group_size: 16, lr: 1.5e-3, warmup_steps: 0 },
+  },
+  'letter-sort': { start: 'starter', model: tinyModel('letter-sort'), sft: CARELESS, grpo: GRPO },
+  'arithmetic-mini': { start: 'starter', model: tinyModel('arithmetic-mini'), sft: CARELESS, grpo: GRPO },
+  'alphabet-sort-mini': { start: 'starter', model: tinyModel('alphabet-sort-mini'), sft: CARELESS, grpo: GRPO },
+  'tool-test-mini': {
+    start: 'starter',
+    model: tinyModel('tool-test-mini'),
+    sft: CARELESS,
+    grpo: { ...GRPO, lr: 5e-4 },
+  },
+  // One bad habit, answering without looking it up, about half the time: greedy is no better, and the policy itself changes.
+  'wiki-search-mini': {
+    start: 'starter',
+    model: tinyModel('wiki-search-mini', { kv_heads: 4, context: 72 }),
+    sft: {
+      steps: 1500,
+      target: 0.95,
+      batch_size: 32,
+      lr: 2e-3,
+      eval_interval: 50,
+      careless: 0.42,
+      careless_steps: 100,
+    },
+    grpo: { steps: 24, lr: 3e-4 },
   },
 };

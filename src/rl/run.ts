@@ -55,6 +55,8 @@ export interface RunSnapshot {
   /** Weights that GRPO started from. */
   start: Float32Array<ArrayBuffer>;
   evalBefore: EvalResult;
+  /** The newest eval: that of these weights. */
+  evalLast: EvalResult;
   seconds: number;
 }
 
@@ -162,10 +164,17 @@ export class Run {
       evalBefore = await this.evaluate({ signal, onProgress });
       yield* emit({ event: 'eval', when: 'before', step: 0, result: evalBefore });
     }
-    let last = evalBefore;
+    let last = resume?.evalLast ?? evalBefore;
     const start = resume?.start ?? (await policy.weights.readFlat());
     const snapshot = async (step: number) => {
-      onSnapshot?.({ step, policy: await policy.snapshot(), start, evalBefore, seconds: clock.seconds });
+      onSnapshot?.({
+        step,
+        policy: await policy.snapshot(),
+        start,
+        evalBefore,
+        evalLast: last,
+        seconds: clock.seconds,
+      });
     };
     if (!resume) await snapshot(0);
     for (let step = (resume?.step ?? 0) + 1; step <= grpo.steps; step++) {

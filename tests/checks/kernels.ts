@@ -21,8 +21,9 @@ import {
   swiglu,
   swigluBackward,
 } from '../../src/kernels';
-import type { Gpu } from '../../src/kernels';
 import { Bench, dot, noise, numericGradient } from './harness';
+import { generationKernelChecks } from './kernels_generation';
+import { trainingKernelChecks } from './kernels_training';
 import * as reference from './reference';
 import { relativeError } from './report';
 import type { Check, CheckCase } from './report';
@@ -539,15 +540,6 @@ export const kernelChecks: Check[] = [
   swigluCheck,
   embeddingCheck,
   logprobCheck,
+  ...generationKernelChecks,
+  ...trainingKernelChecks,
 ];
-
-/** Runs all checks of a list, for programs without a test runner. */
-export async function runChecks(
-  checks: readonly Check[],
-  gpu: Gpu,
-  dir: string,
-): Promise<{ check: string; cases: CheckCase[] }[]> {
-  const results: { check: string; cases: CheckCase[] }[] = [];
-  for (const check of checks) results.push({ check: check.name, cases: await check.run(gpu, dir) });
-  return results;
-}

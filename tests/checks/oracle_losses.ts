@@ -9,7 +9,8 @@ import { lossParameters, lossSettings, referenceLoss } from '../../src/rl/losses
 import type { LossName, LossSettings, StepTotals } from '../../src/rl/losses';
 import { readJsonFile } from './files';
 import { Bench } from './harness';
-import { relativeError } from './report';
+import * as reference from './reference';
+import { missing, relativeError } from './report';
 import type { Check, CheckCase } from './report';
 
 const TOLERANCE = 1e-4;
@@ -73,16 +74,25 @@ interface LossCase {
 interface Extra {
   cases: LossCase[];
   accumulation: LossCase[];
-  entropy: {
-    name: string;
-    coef: number;
-    temperature: number;
-    logits: number[][];
-    mask: number[];
-    entropy: number[];
-    loss: number;
-    dloss_dlogits: number[][];
-  }[];
+  entropy: EntropyCase[];
+}
+
+interface EntropyCase {
+  name: string;
+  coef: number;
+  temperature: number;
+  /** [rows, vocabulary] */
+  logits: number[][];
+  mask: number[];
+  entropy: number[];
+  loss: number;
+  dloss_dlogits: number[][];
+}
+
+const EXTRA = 'losses/extra.json';
+
+function readExtra(dir: string): Extra | undefined {
+  return existsSync(join(dir, EXTRA)) ? (readJsonFile(dir, EXTRA) as Extra) : undefined;
 }
 
 interface Result {
@@ -258,57 +268,82 @@ export const lossesCheck: Check = {
   async run(gpu, dir) {
     const cases: CheckCase[] = [];
     const tests = readJsonFile(dir, 'losses', 'cases.json') as LossCase[];
-    if (existsSync(join(dir, 'losses', 'extra.json'))) {
-      const extra = readJsonFile(dir, 'losses', 'extra.json') as Extra;
-      tests.push(...extra.cases, ...extra.accumulation);
-    }
+    const extra = readExtra(dir);
+    if (extra) tests.push(...extra.cases, ...extra.accumulation);
+    else cases.push(missing(EXTRA));
     for (const test of tests) cases.push(...(await checkCase(gpu, test)));
     return cases;
   },
 };
 
-/** The entropy bonus alone: its value and its gradient through the logits. */
+/** The entropy bonus alone, through all three kernels: its value and its gradient by the logits. */
 export const entropyCheck: Check = {
   name: 'oracle: entropy bonus',
   async run(gpu, dir) {
-    if (!existsSync(join(dir, 'losses', 'extra.json'))) return [];
+    const extra = readExtra(dir);
+    if (!extra) return [missing(EXTRA)];
     const cases: CheckCase[] = [];
-    for (const test of (readJsonFile(dir, 'losses', 'extra.json') as Extra).entropy) {
-      const rows = test.logits.length;
-      const vocabulary = test.logits[0]!.length;
-      const tokens = Math.max(1, test.mask.filter(Boolean).length);
-      const bench = new Bench(gpu, 'entropy');
-      const chunk = {
-        logits: bench.input('logits', test.logits.flat()),
-        targets: bench.ids(
-          'targets',
-          test.logits.map(() => 0),
-        ),
-        lse: bench.output('lse', [rows, 2]),
-        entropy: bench.output('entropy', [rows]),
-        rows,
-        offset: 0,
-        vocabulary,
-        temperature: test.temperature,
-      };
-      logprob(bench.record, { ...chunk, logprob: bench.output('logprob', [rows]) });
-      const weights = test.mask.flatMap((m) => [0, (m * test.coef) / tokens]);
-      logitsBackward(bench.record, { ...chunk, dlogprob: bench.input('weights', weights) });
-      const [entropy, gradient] = await bench.run('entropy', 'logits');
-      const loss = (-test.coef * test.mask.reduce((sum, m, i) => sum + m * entropy![i]!, 0)) / tokens;
-      cases.push({
-        name: `${test.name} entropy`,
-        error: relativeError(entropy!, test.entropy, FLOOR),
-        tolerance: TOLERANCE,
-      });
-      cases.push({ name: `${test.name} loss`, error: closeness(loss, test.loss), tolerance: TOLERANCE });
-      const floor = (FLOOR * Math.abs(test.coef)) / tokens;
-      cases.push({
-        name: `${test.name} gradient`,
-        error: relativeError(gradient!, test.dloss_dlogits.flat(), floor),
-        tolerance: TOLERANCE,
-      });
-    }
+    for (const test of extra.entropy) cases.push(...(await checkEntropy(gpu, test)));
     return cases;
   },
 };
+
+async function checkEntropy(gpu: Gpu, test: EntropyCase): Promise<CheckCase[]> {
+  // The loss kernel's rows are the tokens that count: those come first, the others after them and outside its sequence.
+  const all = test.mask.map((_, i) => i);
+  const order = [...all.filter((i) => test.mask[i]), ...all.filter((i) => !test.mask[i])];
+  const ordered = <T>(values: readonly T[]) => order.map((i) => values[i]!);
+  const rows = order.length;
+  const count = test.mask.filter(Boolean).length;
+  const vocabulary = test.logits[0]!.length;
+  const targets = order.map((i) => i % vocabulary);
+  const logits = ordered(test.logits).flat();
+  // Sampled by the policy itself: the ratio is 1. Without an advantage nothing but the bonus is left of the loss.
+  const old = reference.logprobs(logits, targets, vocabulary, test.temperature).logprob;
+  const settings = lossSettings('dapo', { entropyCoefficient: test.coef });
+  const bench = new Bench(gpu, 'entropy');
+  const chunk = {
+    logits: bench.input('logits', logits),
+    targets: bench.ids('targets', targets),
+    lse: bench.output('lse', [rows, 2]),
+    entropy: bench.output('entropy', [rows]),
+    rows,
+    offset: 0,
+    vocabulary,
+    temperature: test.temperature,
+  };
+  const newLogprob = bench.output('logprob', [rows]);
+  logprob(bench.record, { ...chunk, logprob: newLogprob });
+  const dlogprob = bench.input('dlogprob', new Float32Array(rows * 2), [rows, 2]);
+  policyLoss(bench.record, {
+    begin: bench.ids('begin', [0, count]),
+    logprob: newLogprob,
+    entropy: chunk.entropy,
+    behaviour: bench.input(
+      'behaviour',
+      old.flatMap((value) => [value, 0, 0]),
+    ),
+    dlogprob,
+    sequenceMetrics: bench.output('per sequence', [1, LOSS_METRICS.length]),
+    metrics: bench.input('metrics', new Float32Array(LOSS_METRICS.length)),
+    sequences: 1,
+    parameters: lossParameters('dapo', settings, { tokens: count, sequences: 1, maxCompletionLength: 1 }),
+  });
+  logitsBackward(bench.record, { ...chunk, dlogprob });
+  const [entropy, gradient, metrics] = await bench.run('entropy', 'logits', 'metrics');
+  const floor = (FLOOR * Math.abs(test.coef)) / Math.max(1, count);
+  const loss = metrics![LOSS_METRICS.indexOf('loss')]!;
+  return [
+    {
+      name: `${test.name} entropy`,
+      error: relativeError(entropy!, ordered(test.entropy), FLOOR),
+      tolerance: TOLERANCE,
+    },
+    { name: `${test.name} loss`, error: closeness(loss, test.loss), tolerance: TOLERANCE },
+    {
+      name: `${test.name} gradient`,
+      error: relativeError(gradient!, ordered(test.dloss_dlogits).flat(), floor),
+      tolerance: TOLERANCE,
+    },
+  ];
+}

@@ -11,7 +11,7 @@ import { diskFolder } from '../../cli/files';
 import { readFixture, readJsonFile } from './files';
 import type { FixtureTensor } from './files';
 import { oracleLossSettings } from './oracle_losses';
-import { relativeError } from './report';
+import { missing, relativeError } from './report';
 import type { Check, CheckCase } from './report';
 
 const FORWARD_TOLERANCE = 1e-4;
@@ -23,13 +23,26 @@ export const forwardCheck: Check = {
   name: 'oracle: forward',
   async run(gpu, dir) {
     const cases: CheckCase[] = [];
-    for (const model of readdirSync(join(dir, 'models')).sort()) {
-      const path = join(dir, 'forward', `${model}.safetensors`);
-      if (existsSync(path)) cases.push(...(await checkForward(gpu, dir, model, readFixture(path))));
+    for (const { model, fixture } of forwardFixtures(dir)) {
+      if (fixture) cases.push(...(await checkForward(gpu, dir, model, fixture)));
+      else cases.push(missing(`forward/${model}.safetensors`));
     }
     return cases;
   },
 };
+
+/** Every model of `models/`, with its fixture where there is one. */
+function forwardFixtures(dir: string): { model: string; fixture: Map<string, FixtureTensor> | undefined }[] {
+  return readdirSync(join(dir, 'models'))
+    .sort()
+    .map((model) => {
+      const path = join(dir, 'forward', `${model}.safetensors`);
+      return { model, fixture: existsSync(path) ? readFixture(path) : undefined };
+    });
+}
+
+/** Rows up to this length come with their hidden states. */
+const HIDDEN_STATES_UP_TO = 32;
 
 async function checkForward(
   gpu: Gpu,
@@ -41,7 +54,7 @@ async function checkForward(
   const weights = await Weights.create(gpu, config);
   const gradients = await Weights.create(gpu, config, 'gradients');
   weights.write(tensors, model);
-  const [batch, length] = fixture.get('input_ids')!.shape as [number, number];
+  const length = fixture.get('input_ids')!.shape[1]!;
   const ids = fixture.get('input_ids')!.values;
   const lengths = [...fixture.get('lengths')!.values];
 
@@ -57,7 +70,11 @@ async function checkForward(
   const cases: CheckCase[] = [];
   const compare = (name: string, actual: Float32Array, width: number, skipLast: boolean) => {
     const expected = fixture.get(name);
-    if (!expected) return;
+    if (!expected) {
+      const optional = (name.startsWith('hidden.') || name === 'final_norm') && length > HIDDEN_STATES_UP_TO;
+      if (!optional) cases.push(missing(`${model} ${name}`));
+      return;
+    }
     const stride = expected.shape[1]!;
     const a: number[] = [];
     const e: number[] = [];
@@ -109,7 +126,6 @@ async function checkForward(
       compare(`hidden.${i}`, Float32Array.from(kept), config.hiddenSize, false);
     }
   }
-  void batch;
   train.destroy();
   weights.destroy();
   gradients.destroy();
@@ -124,10 +140,11 @@ export const cacheCheck: Check = {
   name: 'oracle: forward through the key-value cache',
   async run(gpu, dir) {
     const cases: CheckCase[] = [];
-    for (const model of readdirSync(join(dir, 'models')).sort()) {
-      const path = join(dir, 'forward', `${model}.safetensors`);
-      if (!existsSync(path)) continue;
-      const fixture = readFixture(path);
+    for (const { model, fixture } of forwardFixtures(dir)) {
+      if (!fixture) {
+        cases.push(missing(`forward/${model}.safetensors`));
+        continue;
+      }
       const { config, tensors } = await loadCheckpoint(diskFolder(join(dir, 'models', model)));
       const weights = await Weights.create(gpu, config);
       weights.write(tensors, model);
@@ -188,6 +205,16 @@ export const backwardCheck: Check = {
       backward: Record<string, { inputs: string; losses: Record<string, LossCase> }>;
     };
     const cases: CheckCase[] = [];
+    // Models without fixtures, and fixtures that the index does not know, would go unseen.
+    const files = (folder: string) => (existsSync(join(dir, folder)) ? readdirSync(join(dir, folder)) : []);
+    for (const model of new Set([...files('models'), ...files('backward')])) {
+      const listed = index.backward[model];
+      if (!listed || Object.keys(listed.losses).length === 0) cases.push(missing(`backward of ${model} in cases.json`));
+      const known = [listed?.inputs, ...Object.values(listed?.losses ?? {}).map(({ file }) => file)];
+      for (const file of files(`backward/${model}`).map((name) => `backward/${model}/${name}`)) {
+        if (!known.includes(file)) cases.push(missing(`${file} in cases.json`));
+      }
+    }
     for (const [model, { inputs, losses }] of Object.entries(index.backward)) {
       cases.push(...(await checkBackward(gpu, dir, model, readFixture(dir, inputs), losses)));
     }
@@ -213,6 +240,10 @@ async function checkBackward(
   const cases: CheckCase[] = [];
   let train: TrainProgram | undefined;
   for (const [name, loss] of Object.entries(losses)) {
+    if (!existsSync(join(dir, loss.file))) {
+      cases.push(missing(loss.file));
+      continue;
+    }
     const expected = readFixture(dir, loss.file);
     const sequences: TrainingSequence[] = Array.from({ length: batch }, (_, b) => {
       const n = inputs.get('lengths')!.values[b]!;
@@ -227,7 +258,7 @@ async function checkBackward(
     });
     const packed = packSequences(sequences, config);
     const capacity = { tokens: packed.tokens, rows: packed.rows, sequences: packed.sequences };
-    train ??= await TrainProgram.create(weights, gradients, capacity);
+    train ??= await TrainProgram.create(weights, gradients, { ...capacity, inspect: true });
     const totals = {
       tokens: packed.rows,
       sequences: batch,
@@ -242,6 +273,7 @@ async function checkBackward(
     train.forward(run);
     train.backward(run);
     const metrics = train.readMetrics(run);
+    const dlogprob = run.read(train.tensors.get('dlogprob')!, 2 * packed.rows);
     run.submit();
     const value = new Float32Array(await metrics)[0]!;
     cases.push({
@@ -249,6 +281,29 @@ async function checkBackward(
       error: Math.abs(value - loss.loss) / Math.max(Math.abs(loss.loss), 1e-2),
       tolerance: LOSS_TOLERANCE,
     });
+    // The fixture's entries at tokens that carry loss are our rows, in the same order; all others must be zero.
+    const derivative = expected.get('dloss_dlogprob');
+    const carries = [...inputs.get('loss_mask')!.values].map(Boolean);
+    const [wanted, rest] = [true, false].map((which) => derivative?.values.filter((_, i) => carries[i] === which));
+    cases.push({
+      name: `${model} ${name} dloss_dlogprob`,
+      error: wanted
+        ? relativeError(
+            new Float32Array(await dlogprob).filter((_, i) => i % 2 === 0),
+            wanted,
+          )
+        : NaN,
+      tolerance: GRADIENT_TOLERANCE,
+    });
+    cases.push({
+      name: `${model} ${name} dloss_dlogprob elsewhere`,
+      error: rest ? Math.max(0, ...rest.map(Math.abs)) : NaN,
+      tolerance: 0,
+    });
+    const ours = new Set(gradients.named.map(({ name: parameter }) => `grad.${parameter}`));
+    for (const tensor of expected.keys()) {
+      if (tensor.startsWith('grad.') && !ours.has(tensor)) cases.push(missing(`${model}: our ${tensor}`));
+    }
     for (const [parameter, { values }] of await gradients.read()) {
       const wanted = expected.get(`grad.${parameter}`);
       cases.push({

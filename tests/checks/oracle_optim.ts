@@ -15,6 +15,7 @@ import {
 import type { Gpu } from '../../src/kernels';
 import { deriveKey } from '../../src/random';
 import { readJsonFile } from './files';
+import { frequencyCases, logprobTolerance } from './frequencies';
 import { Bench } from './harness';
 import { relativeError } from './report';
 import type { Check, CheckCase } from './report';
@@ -172,31 +173,19 @@ async function checkSampling(gpu: Gpu, test: SamplingCase, index: number): Promi
   const counts = new Array<number>(vocabulary).fill(0);
   let worstLogprob = 0;
   // log softmax(logits / temperature) before the filters; at temperature 1 when greedy
-  const scale = test.temperature === 0 ? 1 : test.temperature;
-  const largest = Math.max(...test.logits);
-  const logSum = Math.log(test.logits.reduce((sum, z) => sum + Math.exp((z - largest) / scale), 0));
+  const scaled = test.logits.map((z) => z / (test.temperature === 0 ? 1 : test.temperature));
+  const largest = Math.max(...scaled);
+  const logSum = Math.log(scaled.reduce((sum, z) => sum + Math.exp(z - largest), 0));
   for (let i = 0; i < DRAWS; i++) {
     const token = words[i * 2]!;
     if (token === NO_TOKEN || token >= vocabulary)
       return [{ name: `${test.name}: token ${token}`, error: NaN, tolerance: 0 }];
     counts[token]!++;
-    const expected = (test.logits[token]! - largest) / scale - logSum;
-    worstLogprob = Math.max(worstLogprob, Math.abs(results![i * 2 + 1]! - expected));
+    worstLogprob = Math.max(worstLogprob, Math.abs(results![i * 2 + 1]! - (scaled[token]! - largest - logSum)));
   }
-  // Tokens of probability 0 never occur. The others: Pearson's statistic over its degrees of freedom, whose standard
-  // deviation is sqrt(2 / df); the draws are the same in every run.
-  const forbidden = counts.filter((count, v) => count > 0 && test.probs[v] === 0).length;
-  const expected = test.probs.map((p) => p * DRAWS);
-  const cells = expected.map((e, v) => ({ e, o: counts[v]! })).filter(({ e }) => e >= 5);
-  const rest = { e: expected.filter((e) => e < 5).reduce((a, b) => a + b, 0), o: 0 };
-  rest.o = counts.reduce((sum, count, v) => sum + (expected[v]! < 5 ? count : 0), 0);
-  if (rest.e >= 5) cells.push(rest);
-  const df = Math.max(1, cells.length - 1);
-  const statistic = cells.reduce((sum, { e, o }) => sum + (o - e) ** 2 / e, 0) / df;
   return [
-    { name: `${test.name}: tokens that the filters exclude`, error: forbidden, tolerance: 0 },
-    { name: `${test.name}: frequencies`, error: statistic, tolerance: 1 + 4 * Math.sqrt(2 / df) },
-    { name: `${test.name}: log-probability`, error: worstLogprob, tolerance: 1e-4 },
+    ...frequencyCases(test.name, counts, test.probs),
+    { name: `${test.name}: log-probability`, error: worstLogprob, tolerance: logprobTolerance(scaled) },
   ];
 }
 

@@ -134,3 +134,37 @@ export function logprobs(
   });
   return { logprob, entropy };
 }
+
+/** What restricts a distribution before it is drawn from. */
+export interface Filters {
+  /** 0 = greedy. */
+  temperature: number;
+  /** 0 = off. */
+  topK: number;
+  /** 1 = off. */
+  topP: number;
+  /** 0 = off. */
+  minP: number;
+}
+
+/**
+ * Probabilities after temperature, top-k, top-p and min-p in this order, each on the renormalised rest. Top-p keeps the
+ * smallest set with mass >= p; of equal logits the lower index is kept first.
+ */
+export function filteredProbabilities(logits: ArrayLike<number>, { temperature, topK, topP, minP }: Filters): number[] {
+  const tokens = Array.from(logits, (z, token) => ({ token, z })).sort((a, b) => b.z - a.z || a.token - b.token);
+  let kept = temperature === 0 ? tokens.slice(0, 1) : tokens;
+  if (topK > 0) kept = kept.slice(0, topK);
+  const probabilities = () => softmax(kept.map(({ z }) => z / (temperature || 1)));
+  if (topP < 1) {
+    let mass = 0;
+    const last = probabilities().findIndex((p) => (mass += p) >= topP);
+    if (last >= 0) kept = kept.slice(0, last + 1);
+  }
+  const p = probabilities();
+  const survivors = p.filter((value) => value >= minP * p[0]!);
+  const total = survivors.reduce((a, b) => a + b, 0);
+  const result = new Array<number>(logits.length).fill(0);
+  survivors.forEach((value, i) => (result[kept[i]!.token] = value / total));
+  return result;
+}

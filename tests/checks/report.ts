@@ -15,6 +15,11 @@ export interface Check {
   run(gpu: Gpu, dir: string): Promise<CheckCase[]>;
 }
 
+/** A case that fails because what it needs is not there: a check must not pass by comparing nothing. */
+export function missing(what: string): CheckCase {
+  return { name: `${what} is missing`, error: NaN, tolerance: 0 };
+}
+
 /** Cases that fail, NaN errors included. */
 export function failures(cases: readonly CheckCase[]): CheckCase[] {
   return cases.filter(({ error, tolerance }) => !(error <= tolerance));

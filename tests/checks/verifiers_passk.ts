@@ -50,8 +50,8 @@ export function passkCases(dir: string): GoldenCase[] {
 }
 
 /**
- * The table of n, c, k at the oracle's root (passk.json beside the model fixtures), rounded to 11 digits.
- * @param dir a directory laid out as /work/shared/oracle
+ * Another passk.json, a table of n, c and k computed with exact binomials and rounded to 11 digits.
+ * @param dir where it is: not among verifiers' fixtures
  */
 export function passTableCases(dir: string): GoldenCase[] {
   const table = readJsonFile(dir, FILE) as { n: number; c: number; k: number; pass_at_k: number; pass_hat_k: number }[];

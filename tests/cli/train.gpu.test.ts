@@ -1,6 +1,7 @@
 /** @file The command line as a user runs it: the built program in a process of its own. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,16 +21,17 @@ interface Result {
   err: string;
 }
 
-function terrarium(args: string[], interruptAt?: string): Promise<Result> {
+/** Runs a command; once its output holds `text`, `then` happens to the process, once. */
+function terrarium(args: string[], at?: { text: string; then: (child: ChildProcess) => void }): Promise<Result> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [PROGRAM, ...args], { cwd: ROOT });
     const result: Result = { code: null, out: '', err: '' };
-    let interrupted = false;
+    let waiting = at !== undefined;
     child.stdout.on('data', (data: Buffer) => {
       result.out += data.toString();
-      if (interruptAt === undefined || interrupted || !result.out.includes(interruptAt)) return;
-      interrupted = true; // a second interrupt would kill it
-      child.kill('SIGINT');
+      if (!waiting || !result.out.includes(at!.text)) return;
+      waiting = false;
+      at!.then(child);
     });
     child.stderr.on('data', (data: Buffer) => (result.err += data.toString()));
     child.on('close', (code) => resolve({ ...result, code }));
@@ -112,25 +114,66 @@ it('layers TOML files under --set, and prints the result without a device', asyn
   expect(JSON.parse(out)).toMatchObject({ env: 'even-digits', seed: 5, grpo: { lr: 1e-4, steps: 8, group_size: 4 } });
 });
 
-it('writes a folder that loads, refuses to write over a model, and starts from a folder', async () => {
+it('writes a folder that loads, and starts from a folder', async () => {
   const out = join(scratch, 'model');
-  const done = await train('even-digits', 1, ...SHORT, '--out', out);
+  const done = await train('even-digits', 1, ...SHORT, '--out', `${out}/`);
   const loaded = await loadModel(diskFolder(out));
   expect(await hashWeights(loaded.tensors)).toBe(done.weights_sha256);
   expect(lines(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).at(-1)).toMatchObject({ event: 'done' });
   expect(JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'))).toMatchObject({ env: 'even-digits' });
-  const again = await terrarium(['train', 'even-digits', ...SHORT, '--out', out]);
-  expect(again).toMatchObject({ code: 1, out: '' });
-  expect(again.err).toContain(`ConfigError: --out ${out} already holds a model`);
   const next = await train('even-digits', 1, ...SHORT, '--set', `start=${out}`);
   expect(next.eval_before).toEqual(done.eval_after);
 });
 
-it('an interrupt keeps what was learned', async () => {
-  const out = join(scratch, 'interrupted');
-  const { code, err } = await terrarium(['train', 'even-digits', '--json', '--out', out], '"event":"step","step":2');
-  expect(code).toBe(130);
-  expect(err).toContain('Interrupted after step');
+it('refuses a folder that is not empty or cannot be written, before it trains', async () => {
+  const runs = join(scratch, 'runs');
+  mkdirSync(join(runs, 'earlier'), { recursive: true });
+  writeFileSync(join(runs, 'earlier/notes.txt'), 'mine');
+  const full = await terrarium(['train', 'even-digits', ...SHORT, '--out', runs]);
+  expect(full).toMatchObject({
+    code: 1,
+    out: '',
+    err: `OutputError: ${runs} is not empty: it holds earlier; choose another folder\n`,
+  });
+  expect(readFileSync(join(runs, 'earlier/notes.txt'), 'utf8')).toBe('mine');
+
+  const below = join(runs, 'earlier/notes.txt/below');
+  const blocked = await terrarium(['train', 'even-digits', ...SHORT, '--out', below]);
+  expect(blocked).toMatchObject({ code: 1, out: '' });
+  expect(blocked.err).toMatch(/^OutputError: cannot write to .*\n$/);
+});
+
+it('a run that fails leaves what it had learned, and says in one line why', async () => {
+  const out = join(scratch, 'failed');
+  const args = ['--set', 'grpo.entropy_coefficient=1e38', '--out', out];
+  const { code, err } = await terrarium(['train', 'even-digits', ...SHORT, ...args]);
+  expect(code).toBe(1);
+  expect(err).toContain(
+    `Model after step 0 written to ${out}\nNonFiniteUpdateError: step 1: the gradient is not finite`,
+  );
+  expect(err).not.toContain('    at ');
+  expect((await loadModel(diskFolder(out))).config.family).toBe('qwen3');
+  const events = lines(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).map(({ event }) => event);
+  expect(events).toEqual(['start', 'eval']);
+});
+
+it('a run that cannot start leaves no folder', async () => {
+  const out = join(scratch, 'never');
+  const { code } = await terrarium(['train', 'even-digits', '--set', 'start=/nowhere', '--out', out]);
+  expect(code).toBe(1);
+  expect(existsSync(out)).toBe(false);
+});
+
+it.each([
+  ['an interrupt', 130, 'Interrupted', (child: ChildProcess) => child.kill('SIGINT')],
+  ['a request to end', 143, 'Terminated', (child: ChildProcess) => child.kill('SIGTERM')],
+  ['a closed output', 141, 'Nobody reads the output: stopped', (child: ChildProcess) => child.stdout!.destroy()],
+])('%s keeps what was learned', async (_, expected, why, then) => {
+  const out = join(scratch, `ended-${expected}`);
+  const args = ['train', 'even-digits', '--json', '--out', out];
+  const { code, err } = await terrarium(args, { text: '"event":"step","step":2', then });
+  expect(code).toBe(expected);
+  expect(err).toMatch(new RegExp(`${why} after step \\d+`));
   expect((await loadModel(diskFolder(out))).config.family).toBe('qwen3');
   expect(lines(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).length).toBeGreaterThanOrEqual(3);
 });
@@ -189,10 +232,13 @@ it('starters are made by a command, and the shipped ones are what it says they a
   expect(code, err).toBe(0);
   expect(readdirSync(out).sort()).toEqual(readdirSync(join(ROOT, 'starters/reverse-text')).sort());
 
-  let bytes = 0;
+  let all = 0;
   for (const env of readdirSync(join(ROOT, 'starters'))) {
     const folder = join(ROOT, 'starters', env);
+    let bytes = 0;
     for (const file of readdirSync(folder)) bytes += readFileSync(join(folder, file)).byteLength;
+    expect(bytes).toBeLessThan(1e6);
+    all += bytes;
     const card = JSON.parse(readFileSync(join(folder, 'starter.json'), 'utf8')) as {
       env: string;
       weights_sha256: string;
@@ -200,6 +246,6 @@ it('starters are made by a command, and the shipped ones are what it says they a
     expect(card.env).toBe(env);
     expect(await hashWeights((await loadModel(diskFolder(folder))).tensors)).toBe(card.weights_sha256);
   }
-  expect(bytes).toBeLessThan(1e6);
+  expect(all).toBeLessThan(5e6);
   expect(existsSync(join(ROOT, 'starters/reverse-text/model.safetensors'))).toBe(true);
 });

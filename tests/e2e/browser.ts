@@ -6,6 +6,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import puppeteer from 'puppeteer';
 import type { Browser, Page } from 'puppeteer';
+import type { RunNotice } from '../../demo/protocol';
 
 const SITE = fileURLToPath(new URL('../../dist/site', import.meta.url));
 const SUB_PATH = '/some/where/';
@@ -22,8 +23,11 @@ export interface Site {
   close: () => void;
 }
 
-/** Serves dist/site under a sub-path. */
-export async function serveSite(): Promise<Site> {
+/**
+ * Serves dist/site under a sub-path.
+ * @param prelude runs before every script, in page and worker: a browser that lacks something
+ */
+export async function serveSite(prelude = ''): Promise<Site> {
   const server = createServer((request, response) => {
     const path = decodeURIComponent((request.url ?? '').split('?')[0]!);
     const inside = path.startsWith(SUB_PATH) ? path.slice(SUB_PATH.length) : undefined;
@@ -33,6 +37,7 @@ export async function serveSite(): Promise<Site> {
       return;
     }
     response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
+    if (extname(file) === '.js') response.write(`${prelude}\n`);
     response.end(readFileSync(file));
   });
   await new Promise<void>((resolve) => {
@@ -42,10 +47,13 @@ export async function serveSite(): Promise<Site> {
   return { url: `http://127.0.0.1:${port}${SUB_PATH}`, close: () => server.close() };
 }
 
+type EventNotice = Extract<RunNotice, { type: 'event' }>;
+type StepEvent = Extract<EventNotice['event'], { event: 'step' }>;
+
 const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 
-/** Chromium with or without a WebGPU adapter. */
-export function launch(webgpu = true): Promise<Browser> {
+/** Chromium with a WebGPU adapter. */
+export function launch(): Promise<Browser> {
   const executablePath = process.env.PUPPETEER_EXECUTABLE_PATH;
   return puppeteer.launch({
     ...(executablePath && { executablePath }),
@@ -54,14 +62,24 @@ export function launch(webgpu = true): Promise<Browser> {
       '--disable-background-networking',
       '--disable-background-timer-throttling',
       '--disable-renderer-backgrounding',
-      ...(webgpu ? WEBGPU : []),
+      ...WEBGPU,
     ],
     protocolTimeout: 600_000,
   });
 }
 
 /** A page that remembers what its console complained about. */
-export async function openPage(browser: Browser, url: string): Promise<{ page: Page; complaints: string[] }> {
+export interface OpenPage {
+  page: Page;
+  complaints: string[];
+}
+
+/** @param prepare has the page before it is loaded */
+export async function openPage(
+  browser: Browser,
+  url: string,
+  prepare?: (page: Page) => Promise<void>,
+): Promise<OpenPage> {
   const page = await browser.newPage();
   await page.setViewport({ width: 1440, height: 1000 });
   const complaints: string[] = [];
@@ -70,6 +88,7 @@ export async function openPage(browser: Browser, url: string): Promise<{ page: P
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('requestfailed', (request) => complaints.push(`request failed: ${request.url()}`));
+  await prepare?.(page);
   await page.goto(url);
   return { page, complaints };
 }
@@ -102,13 +121,66 @@ export async function waitForStep(page: Page, step: number): Promise<void> {
   );
 }
 
-/** Presses the button with this text. */
+/** Presses the button with this text, once it can be pressed. */
 export async function press(page: Page, text: string): Promise<void> {
-  const button = await page.waitForSelector(
-    `::-p-xpath(//button[normalize-space()=${JSON.stringify(text)} and not(@disabled)])`,
-    {
-      timeout: 120_000,
-    },
-  );
+  const able = 'not(@disabled) and not(@aria-disabled="true")';
+  const path = `//button[normalize-space()=${JSON.stringify(text)} and ${able}]`;
+  const button = await page.waitForSelector(`::-p-xpath(${path})`, { timeout: 120_000 });
   await button!.click();
+}
+
+/** Whether the button with this text cannot be pressed now. */
+export function isOff(page: Page, text: string): Promise<boolean> {
+  return page.$eval(`::-p-xpath(//button[normalize-space()=${JSON.stringify(text)}])`, (button) =>
+    button.matches(':disabled, [aria-disabled="true"]'),
+  );
+}
+
+/** Asks the model with what the form holds; its answers, once they are there. */
+export async function ask(page: Page): Promise<{ before: string; after: string; text: string }> {
+  const row = byTestId('try');
+  const asked = await page.$$eval(row, (rows) => rows.length);
+  await press(page, 'Ask');
+  await page.waitForFunction(
+    (selector: string, known: number) => {
+      const rows = document.querySelectorAll(selector);
+      return rows.length > known && !rows[0]!.textContent.includes('…');
+    },
+    { timeout: 540_000 },
+    row,
+    asked,
+  );
+  return page.$eval(row, (element) => {
+    const [, before, after] = [...element.querySelectorAll('td')].map((cell) => cell.textContent);
+    return { before: before ?? '', after: after ?? '', text: element.textContent };
+  });
+}
+
+/** The fire drill: the device is gone, as after a driver's reset. */
+export function loseDevice(page: Page): Promise<void> {
+  return page.evaluate(() => (window as unknown as { terrarium: { loseDevice: () => void } }).terrarium.loseDevice());
+}
+
+/** Lets the page be read from the worker's side: call it before the page is loaded. */
+export async function listenToWorker(page: Page): Promise<void> {
+  await page.evaluateOnNewDocument(() => {
+    const heard: unknown[] = [];
+    const Original = window.Worker;
+    window.Worker = class extends Original {
+      constructor(...args: ConstructorParameters<typeof Original>) {
+        super(...args);
+        this.addEventListener('message', ({ data }: MessageEvent<RunNotice>) => {
+          if (data.type === 'event') heard.push(data);
+        });
+      }
+    };
+    Object.assign(window, { heard });
+  });
+}
+
+/** GRPO steps of the run that spoke last, as the worker told of them. */
+export async function stepsHeard(page: Page): Promise<StepEvent[]> {
+  const heard = await page.evaluate(() => (window as unknown as { heard: EventNotice[] }).heard);
+  const events = heard.filter(({ run }) => run === heard.at(-1)!.run).map(({ event }) => event);
+  return events.filter((event) => event.event === 'step');
 }

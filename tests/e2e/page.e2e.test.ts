@@ -1,6 +1,6 @@
 /** @file The built page in Chromium, on SwiftShader, served from a sub-path. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,14 +11,29 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { Trace } from '../../src/envs';
 import { hashWeights } from '../../src/model';
 import { loadModel } from '../../src/rl';
-import { byTestId, launch, openPage, press, serveSite, textOf, waitForStatus, waitForStep } from './browser';
-import type { Site } from './browser';
+import {
+  ask,
+  byTestId,
+  isOff,
+  launch,
+  listenToWorker,
+  loseDevice,
+  openPage,
+  press,
+  serveSite,
+  stepsHeard,
+  textOf,
+  waitForStatus,
+  waitForStep,
+} from './browser';
+import type { OpenPage, Site } from './browser';
+import { longestTasks, startRecording } from './main_thread';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 let site: Site;
 let browser: Browser;
-let opened: { page: Page; complaints: string[] } | undefined;
+let opened: OpenPage | undefined;
 
 beforeAll(async () => {
   site = await serveSite();
@@ -26,18 +41,19 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await browser.close();
-  site.close();
+  await browser?.close();
+  site?.close();
 });
 
 /** Opens the page with settings in its hash; every test ends with a silent console. */
-async function open(hash = ''): Promise<Page> {
-  opened = await openPage(browser, `${site.url}${hash}`);
+async function open(hash = '', prepare?: (page: Page) => Promise<void>): Promise<Page> {
+  opened = await openPage(browser, `${site.url}${hash}`, prepare);
   return opened.page;
 }
 
 afterEach(async () => {
-  const { page, complaints } = opened!;
+  if (!opened) return; // the test has failed before there was a page
+  const { page, complaints } = opened;
   opened = undefined;
   await page.close();
   expect(complaints).toEqual([]);
@@ -47,73 +63,99 @@ afterEach(async () => {
 const QUICK = '#env=even-digits&grpo.steps=4&grpo.batch_size=16&grpo.group_size=8&eval.examples=20&eval.interval=2';
 
 const percentOf = (text: string) => Number(/([\d.]+)%\s*$/.exec(text)![1]) / 100;
-const isDisabled = (page: Page, text: string) =>
-  page.$eval(
-    `::-p-xpath(//button[normalize-space()=${JSON.stringify(text)}])`,
-    (button) => (button as HTMLButtonElement).disabled,
-  );
+
+/** A chart by its title: what its legend says last, and how many of its pixels have the colour of a line. */
+async function chart(page: Page, title: string): Promise<{ latest: number; drawn: number }> {
+  const { label, drawn } = await page.$eval(`::-p-xpath(//figure[.//*[normalize-space()="${title}"]])`, (figure) => {
+    const canvas = figure.querySelector('canvas')!;
+    const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+    const leaf = getComputedStyle(document.documentElement).getPropertyValue('--leaf').trim();
+    const wanted = [1, 3, 5].map((at) => parseInt(leaf.slice(at, at + 2), 16));
+    let drawn = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      const near = wanted.every((value, channel) => Math.abs(data[i + channel]! - value) < 24);
+      if (near && data[i + 3]! > 128) drawn++;
+    }
+    return { label: figure.querySelector('[role=img]')!.getAttribute('aria-label')!, drawn };
+  });
+  const [, value, thousand] = /^[^:]*: \D*?([\d.]+)(k?)/.exec(label)!;
+  return { latest: Number(value) * (thousand ? 1000 : 1), drawn };
+}
 
 it('press Train: the model learns while the page stays responsive, and its rollouts can be read', async () => {
-  const page = await open();
-  await page.evaluate(() => {
-    const tasks: number[] = [];
-    Object.assign(window, { longTasks: tasks });
-    new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) => entry.duration))).observe({
-      type: 'longtask',
-      buffered: false,
-    });
+  const page = await open('', async (fresh) => {
+    await listenToWorker(fresh);
+    await startRecording(fresh);
   });
   await waitForStatus(page, 'ready');
+  await page.evaluate(() => performance.mark('ready to train'));
   expect(await page.$eval('aside', (aside) => aside.textContent)).toContain('deliberately careless demonstrator');
   await press(page, 'Train');
   await waitForStep(page, 1);
   expect(percentOf(await textOf(page, 't1'))).toBeLessThanOrEqual(0.5);
   const rollouts = await page.$$eval(byTestId('rollout'), (items) =>
-    items.map((item) => item.textContent.replaceAll(/\s+/g, ' ')),
+    items.map((item) => ({
+      text: item.textContent.replaceAll(/\s+/g, ' ').trim(),
+      colours: [...new Set([...item.querySelectorAll('.tokens > span')].map((token) => token.classList[0]))],
+    })),
   );
   expect(rollouts).toHaveLength(8);
-  expect(rollouts.every((text) => /^ ?[01]\.00 [+−]?\d\.\d\d/.test(text))).toBe(true);
+  const colourOf = { '+': 'up', '−': 'down', '': 'flat' };
+  for (const { text, colours } of rollouts) {
+    const [, sign] = /^[01]\.00 ([+−]?)\d\.\d\d /.exec(text)!;
+    expect(colours, text).toEqual([colourOf[sign as keyof typeof colourOf]]);
+  }
+  expect(new Set(rollouts.flatMap(({ colours }) => colours)).size).toBeGreaterThan(1);
   const group = () => textOf(page, 'group-position');
   const before = await group();
   await page.click('[aria-label="Next group"]');
   expect(await group()).not.toBe(before);
   await waitForStatus(page, 'done');
   expect(percentOf(await textOf(page, 't1'))).toBeGreaterThanOrEqual(0.75);
+  expect(percentOf(await textOf(page, 'greedy'))).toBeGreaterThanOrEqual(0.9);
   expect(parseInt(await textOf(page, 'step'), 10)).toBeLessThanOrEqual(30);
   expect(await textOf(page, 'hash')).toMatch(/^\s*[0-9a-f]{64}\s*$/);
-  expect(
-    await page.evaluate(() => (window as unknown as { longTasks: number[] }).longTasks.filter((ms) => ms > 100)),
-  ).toEqual([]);
+
+  // Loading evaluates the scripts in one task; from then on nobody waits for the page.
+  const { before: loading, after: training } = await longestTasks(page, 'ready to train');
+  expect(loading).toBeLessThan(250);
+  expect(training).toBeLessThan(50);
+
+  // The charts show what the worker told of its last step.
+  const last = (await stepsHeard(page)).at(-1)!;
+  for (const [title, value] of [
+    ['Reward', last.reward.mean],
+    ['Completion length', last.completionLength],
+    ['Entropy', last.update!.entropy],
+    ['Speed', last.tokensPerSecond],
+  ] as const) {
+    const { latest, drawn } = await chart(page, title);
+    expect(latest / value, title).toBeCloseTo(1, 1);
+    expect(drawn, title).toBeGreaterThan(50);
+  }
 
   // Before and after, side by side, with the same random numbers.
   await page.type(byTestId('try-prompt'), 'planet');
   await page.click('::-p-xpath(//label[normalize-space()="greedy"]/input)');
-  await press(page, 'Ask');
-  await page.waitForFunction(
-    (row: string) => !document.querySelector(row)!.textContent.includes('…'),
-    {},
-    byTestId('try'),
-  );
-  expect(await page.$eval(byTestId('try'), (row) => row.textContent)).toContain('tenalp');
+  expect((await ask(page)).after).toBe('tenalp');
   // What a page shows of a prompt is text.
   await page.$eval(byTestId('try-prompt'), (input) => ((input as HTMLInputElement).value = ''));
   await page.type(byTestId('try-prompt'), '<img src=x>');
-  await press(page, 'Ask');
-  await page.waitForFunction(
-    (row: string) => document.querySelector(row)!.textContent.includes('alphabet'),
-    {},
-    byTestId('try'),
-  );
+  expect((await ask(page)).text).toContain('alphabet');
   expect(await page.$$('img[src="x"]')).toEqual([]);
   expect(await textOf(page, 'status')).toContain('Done');
 });
 
 it('Pause, Resume, Step, Stop and Reset do what they say', async () => {
-  const page = await open('#env=even-digits&grpo.batch_size=16&grpo.group_size=8&eval.examples=20&eval.interval=50');
+  const page = await open(
+    '#env=even-digits&grpo.batch_size=16&grpo.group_size=8&eval.examples=20&eval.interval=50',
+    listenToWorker,
+  );
+  const steps = async () => (await stepsHeard(page)).map(({ step }) => step);
   await waitForStatus(page, 'ready');
   await press(page, 'Step');
   await waitForStatus(page, 'paused');
-  expect(await textOf(page, 'step')).toMatch(/^1\b/);
+  expect(await steps()).toEqual([1]);
   await press(page, 'Step');
   await waitForStep(page, 2);
   await waitForStatus(page, 'paused');
@@ -121,30 +163,74 @@ it('Pause, Resume, Step, Stop and Reset do what they say', async () => {
   await waitForStep(page, 4);
   await press(page, 'Pause');
   await waitForStatus(page, 'paused');
-  const paused = await textOf(page, 'step');
-  await new Promise((resolve) => setTimeout(resolve, 1500));
-  expect(await textOf(page, 'step')).toBe(paused);
+  const paused = parseInt(await textOf(page, 'step'), 10);
+  // Had anything gone on after the pause, a step would come out further.
+  await press(page, 'Step');
+  await waitForStep(page, paused + 1);
+  await waitForStatus(page, 'paused');
+  expect(await steps()).toEqual(Array.from({ length: paused + 1 }, (_, i) => i + 1));
   await press(page, 'Resume');
-  await waitForStep(page, parseInt(paused, 10) + 1);
+  await waitForStep(page, paused + 2);
   await press(page, 'Stop');
   await waitForStatus(page, 'stopped');
-  const stopped = await textOf(page, 'step');
-  expect(await textOf(page, 'status')).toContain(`Stopped after step ${parseInt(stopped, 10)}`);
-  expect(await isDisabled(page, 'Train')).toBe(true);
-  expect(await isDisabled(page, 'Step')).toBe(true);
+  const stopped = parseInt(await textOf(page, 'step'), 10);
+  expect(await textOf(page, 'status')).toContain(`Stopped after step ${stopped}`);
+  expect(await isOff(page, 'Train')).toBe(true);
+  expect(await isOff(page, 'Step')).toBe(true);
   // The weights are still there to be asked.
-  await press(page, 'Ask');
-  await page.waitForFunction(
-    (row: string) => !document.querySelector(row)?.textContent!.includes('…'),
-    {},
-    byTestId('try'),
-  );
+  expect((await ask(page)).after).not.toBe('');
   await press(page, 'Reset');
   await waitForStatus(page, 'ready');
   expect(await textOf(page, 'step')).toMatch(/^0\b/);
   expect(await page.$(byTestId('rollout'))).toBeNull();
+
+  // A reset in the middle of a run: nothing of it gets into the next one.
   await press(page, 'Train');
-  await waitForStep(page, 1);
+  await waitForStep(page, 2);
+  await press(page, 'Reset');
+  await waitForStatus(page, 'ready');
+  expect(await textOf(page, 'step')).toMatch(/^0\b/);
+  await press(page, 'Step');
+  await waitForStatus(page, 'paused');
+  expect(await textOf(page, 'step')).toMatch(/^1\b/);
+  expect(await page.$eval('[aria-label="Rollouts"] h2', (title) => title.textContent)).toContain('of step 1');
+  expect(await textOf(page, 't1')).not.toContain('→');
+});
+
+it('environment, start and seed are chosen on the page; what was learned is shown beside what was not', async () => {
+  const page = await open();
+  await waitForStatus(page, 'ready');
+  const aside = () => page.$eval('aside', (element) => element.textContent);
+  const hash = () => page.evaluate(() => location.hash);
+  expect(await aside()).toContain('deliberately careless demonstrator');
+  await page.select(byTestId('start'), 'scratch');
+  await waitForStatus(page, 'ready');
+  expect(await aside()).toContain('The first part takes a while');
+  expect(await hash()).toBe('#env=reverse-text&start=scratch');
+  await page.select(byTestId('start'), 'starter');
+  await waitForStatus(page, 'ready');
+  await page.click('input[name=env][value=even-digits]');
+  await waitForStatus(page, 'ready');
+  expect(await aside()).toContain('No demonstrations');
+  expect(await hash()).toBe('#env=even-digits');
+  expect(await page.$eval(byTestId('start'), (select) => (select as HTMLSelectElement).disabled)).toBe(true);
+  await page.click('[aria-label="Another seed"]');
+  await waitForStatus(page, 'ready');
+  const seed = await page.$eval(byTestId('seed'), (input) => (input as HTMLInputElement).value);
+  expect(seed).not.toBe('1');
+  expect(await hash()).toBe(`#env=even-digits&seed=${seed}`);
+
+  // With seed 2 the first weights know no even digit, greedily; eight short steps teach them.
+  const short = '&grpo.steps=8&grpo.batch_size=32&grpo.group_size=16&eval.examples=20&eval.interval=0';
+  await page.evaluate((next) => (location.hash = next), `#env=even-digits&seed=2${short}`);
+  await page.waitForFunction((id) => document.querySelector<HTMLInputElement>(id)?.value === '2', {}, byTestId('seed'));
+  await waitForStatus(page, 'ready');
+  await press(page, 'Train');
+  await waitForStatus(page, 'done');
+  await page.click('::-p-xpath(//label[normalize-space()="greedy"]/input)');
+  const { before, after } = await ask(page);
+  expect(after).toMatch(/^[02468]{8}$/);
+  expect(before).not.toMatch(/^[02468]{8}$/);
 });
 
 it('the URL holds the settings, and a reload brings them back', async () => {
@@ -191,7 +277,7 @@ it('a link that makes no sense says what is wrong with it', async () => {
   );
 });
 
-it('two runs of one seed end with the same weights; a lost device in between changes nothing', async () => {
+it('two runs of one seed end with the same weights; a lost device changes nothing', async () => {
   const page = await open(QUICK);
   const hashes: string[] = [];
   for (const lose of [false, false, true]) {
@@ -199,15 +285,22 @@ it('two runs of one seed end with the same weights; a lost device in between cha
     await press(page, 'Train');
     if (lose) {
       await waitForStep(page, 3);
-      await page.evaluate(() =>
-        (window as unknown as { terrarium: { loseDevice: () => void } }).terrarium.loseDevice(),
-      );
+      await loseDevice(page);
     }
     await waitForStatus(page, 'done', 'stopped');
     hashes.push(await textOf(page, 'hash'));
-    await press(page, 'Reset');
+    if (!lose) await press(page, 'Reset');
   }
   expect(new Set(hashes).size).toBe(1);
+  expect(await textOf(page, 'recovery')).toContain('A new device took over from step 2.');
+  // Nor does one that goes when nothing is being computed.
+  await loseDevice(page);
+  expect((await ask(page)).after).toHaveLength(8);
+  expect(await textOf(page, 'recovery')).toContain('A new device took over from step 4.');
+  await loseDevice(page);
+  await press(page, 'Reset');
+  await waitForStatus(page, 'ready');
+  expect(await page.$('[role=alert]')).toBeNull();
 });
 
 it('model and rollouts can be taken home', async () => {
@@ -221,9 +314,7 @@ it('model and rollouts can be taken home', async () => {
   const hash = (await textOf(page, 'hash')).trim();
   const downloaded = async (button: string, name: string) => {
     await press(page, button);
-    for (let i = 0; i < 100 && !existsSync(join(folder, name)); i++)
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(readdirSync(folder)).toContain(name);
+    while (!existsSync(join(folder, name))) await new Promise((resolve) => setTimeout(resolve, 100));
     return new Uint8Array(readFileSync(join(folder, name)));
   };
   const files = unzipSync(await downloaded('Save model', 'even-digits-seed1.zip'));
@@ -255,48 +346,94 @@ it('from random weights the warm-up is shown, step by step', async () => {
   await waitForStatus(page, 'stopped');
 });
 
-it('has no serious accessibility problem, and works by keyboard', async () => {
-  const page = await open(QUICK);
-  await waitForStatus(page, 'ready');
-  await page.focus('button.primary');
-  await page.keyboard.press('Enter');
-  await waitForStatus(page, 'done');
+/** Complaints of axe, each with the elements that it is about. */
+async function axeProblems(page: Page): Promise<[rule: string, elements: string[]][]> {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());
-  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  expect(serious.map(({ id, nodes }) => [id, nodes.map((node) => node.html)])).toEqual([]);
+  return violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]);
+}
+
+it('has no accessibility problem, light or dark, wide or narrow', async () => {
+  const page = await open(QUICK);
+  await waitForStatus(page, 'ready');
+  await page.click('summary');
+  expect(await axeProblems(page)).toEqual([]);
+  await press(page, 'Train');
+  await waitForStatus(page, 'done');
+  await ask(page);
+  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+  expect(await axeProblems(page)).toEqual([]);
+  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'light' }]);
+  await page.setViewport({ width: 390, height: 800 });
+  // Once the charts have followed, nothing sticks out at the side.
+  await page.waitForFunction(() => document.documentElement.scrollWidth === 390);
+  expect(await axeProblems(page)).toEqual([]);
+});
+
+it('works by keyboard, and the focus stays where it was put', async () => {
+  const page = await open(QUICK);
+  await waitForStatus(page, 'ready');
+  const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim());
+  for (let presses = 0; (await focused()) !== 'Train'; presses++) {
+    expect(presses).toBeLessThan(10);
+    await page.keyboard.press('Tab');
+  }
+  await page.keyboard.press('Tab');
+  expect(await focused()).toBe('Step');
+  for (const step of [1, 2]) {
+    await page.keyboard.press('Enter');
+    await waitForStep(page, step);
+    await waitForStatus(page, 'paused');
+    expect(await focused()).toBe('Step');
+  }
+  await page.keyboard.down('Shift');
+  await page.keyboard.press('Tab');
+  await page.keyboard.up('Shift');
+  expect(await focused()).toBe('Resume');
+  await page.keyboard.press('Space');
+  await waitForStatus(page, 'done');
+  expect(await focused()).toBe('Train');
 });
 
 it('npm start serves the page, ready to train', async () => {
-  const port = '5987';
-  const args = ['scripts/start.mjs', '--no-open', '--port', port, '--strictPort'];
+  const args = ['scripts/start.mjs', '--no-open', '--port', '0'];
   const server = spawn(process.execPath, args, { cwd: ROOT, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
   try {
-    await new Promise<void>((resolve) => {
+    const url = await new Promise<string>((resolve, reject) => {
+      let said = '';
       server.stdout.on('data', (data: Buffer) => {
-        if (data.toString().includes(port)) resolve();
+        said += data.toString();
+        const found = /http:\/\/localhost:\d+\//.exec(said);
+        if (found) resolve(found[0]);
       });
+      server.on('error', reject);
+      server.on('exit', (code) => reject(new Error(`npm start ended with ${code}: ${said}`)));
     });
-    opened = await openPage(browser, `http://localhost:${port}/${QUICK}`);
+    opened = await openPage(browser, `${url}${QUICK}`);
     await waitForStatus(opened.page, 'ready');
     await press(opened.page, 'Step');
     await waitForStep(opened.page, 1);
   } finally {
-    process.kill(-server.pid!);
+    if (server.exitCode === null) process.kill(-server.pid!);
   }
 });
 
-it('without WebGPU it says what to do, and shows no control that cannot work', async () => {
-  const plain = await launch(false);
-  opened = await openPage(plain, site.url);
-  const { page } = opened;
-  await page.waitForFunction(() => document.querySelector('h2')?.textContent!.includes('WebGPU'));
-  const text = await page.$eval('main', (main) => main.textContent);
-  expect(text).toContain('Terrarium needs WebGPU');
-  expect(text).toMatch(/Chrome|Edge/);
-  expect(text).toContain('chrome://gpu');
-  expect(await page.$$('button, input, select')).toEqual([]);
-  await page.close();
-  opened = await openPage(browser, 'about:blank');
-  await plain.close();
+it.each([
+  ['no WebGPU', 'delete Object.getPrototypeOf(navigator).gpu;', 'navigator.gpu is missing'],
+  ['no adapter', 'navigator.gpu.requestAdapter = () => Promise.resolve(null);', 'offers no adapter'],
+])('where there is %s it says what to do, and shows no control that cannot work', async (_, prelude, reason) => {
+  const bare = await serveSite(prelude);
+  try {
+    opened = await openPage(browser, bare.url);
+    const { page } = opened;
+    await page.waitForFunction(() => document.querySelector('h2')?.textContent!.includes('WebGPU'));
+    const text = await page.$eval('main', (main) => main.textContent);
+    expect(text).toContain('Terrarium needs WebGPU, and Chrome does not offer it here');
+    expect(text).toContain(reason);
+    expect(text).toContain('chrome://gpu');
+    expect(await page.$$('button, input, select')).toEqual([]);
+    expect(await axeProblems(page)).toEqual([]);
+  } finally {
+    bare.close();
+  }
 });

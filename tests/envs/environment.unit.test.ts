@@ -105,6 +105,16 @@ it('an over-long prompt is a stop condition, not a failure', async () => {
   expect(trace).toMatchObject({ stopCondition: 'prompt_too_long', isTruncated: true, error: null, reward: 0 });
 });
 
+it('an answer of the environment that no longer fits is not part of the conversation', async () => {
+  const tooLong = Object.assign(new Error('too long'), { name: 'ContextLengthError' });
+  const env = new Counting();
+  const model = new ScriptedModel(({ messages }) => (messages.length > 1 ? tooLong : 'go on'));
+  const trace = await env.rollout(await env.example(0), model, OPTIONS);
+  expect(trace.completion.map(({ content }) => content)).toEqual(['go on']);
+  expect(trace).toMatchObject({ stopCondition: 'prompt_too_long', error: null });
+  expect([model.requests.length, trace.turns.length]).toEqual([2, 1]);
+});
+
 it("a model's failure is the trace's error and never a reward of 0", async () => {
   const trace = await single.rollout(await single.example(0), new ScriptedModel(() => new Error('503')), OPTIONS);
   expect(trace.error).toEqual({ source: 'model', name: 'Error', message: '503' });

@@ -34,6 +34,7 @@ it.each([
   ],
   [{ ids: [1, 56], mask: [0, 1] }, RangeError, 'token 1: id 56 is outside the vocabulary of 56'],
   [{ ids: [1, -1], mask: [0, 1] }, RangeError, 'id -1'],
+  [{ ids: [1, 2.5], mask: [0, 1] }, RangeError, 'id 2.5'],
   [{ ids: [1, 2], mask: [1, 1] }, RangeError, 'its first token cannot carry loss'],
   [{ ids: [1, 2], mask: [0] }, RangeError, 'mask has another length'],
 ] as const)('refuses sequence %#', (sequence, type, message) => {
@@ -47,6 +48,10 @@ it('counts the owners of a page', () => {
   pool.share(pages.slice(0, 1));
   pool.release(pages);
   expect(pool.available).toBe(3);
+  pool.share(pages.slice(0, 1));
+  expect(pool.reclaimable([pages.slice(0, 1)])).toBe(0); // one of two owners
+  expect(pool.reclaimable([pages.slice(0, 1), pages.slice(0, 1)])).toBe(1);
+  pool.release(pages.slice(0, 1));
   pool.release(pages.slice(0, 1));
   expect(pool.available).toBe(4);
   expect(() => pool.take(5)).toThrow('5 pages wanted, 4 free');

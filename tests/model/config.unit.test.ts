@@ -35,6 +35,11 @@ it.each([
   [{ ...BASE, num_key_value_heads: 2 }, 'num_attention_heads 3 is not a multiple of num_key_value_heads 2'],
   [{ ...BASE, head_dim: 7 }, 'head_dim 7 must be even'],
   [{ ...BASE, rms_norm_eps: 0 }, 'rms_norm_eps must be a positive number'],
+  [{ ...BASE, num_hidden_layers: 2 ** 31 }, 'num_hidden_layers = 2147483648 is not supported; at most 1024 is'],
+  [{ ...BASE, num_hidden_layers: 1e300 }, 'num_hidden_layers = 1e+300 is not supported'],
+  [{ ...BASE, vocab_size: 2 ** 32 }, 'vocab_size = 4294967296 is not supported; at most 2147483648 is'],
+  [{ ...BASE, vocab_size: 2 ** 31, hidden_size: 3 * 2 ** 20 }, 'it describes a model of 1.35e+16 parameters'],
+  [{ ...BASE, intermediate_size: 2 ** 31 }, 'it describes a model of 4.64e+11 parameters; at most 2^37 are supported'],
 ])('refuses %#', (json, message) => {
   expect(() => parseModelConfig(json, 'm/config.json')).toThrow(CheckpointError);
   expect(() => parseModelConfig(json, 'm/config.json')).toThrow(`m/config.json: `);

@@ -6,10 +6,16 @@ import { TINY, randomModel } from '../checks/generation';
 import { testGpu } from '../gpu';
 
 let weights: Weights;
+/** One generator for everything that is refused: it goes on after each. */
+let refusing: Generator;
 beforeAll(async () => {
   weights = await randomModel(await testGpu(), TINY);
+  refusing = await Generator.create(weights, { slots: 4 });
 });
-afterAll(() => weights.destroy());
+afterAll(() => {
+  refusing.destroy();
+  weights.destroy();
+});
 
 const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 20, stopTokens: [] };
 const request = (more: Partial<GenerationRequest> = {}): GenerationRequest => ({
@@ -19,36 +25,103 @@ const request = (more: Partial<GenerationRequest> = {}): GenerationRequest => ({
   ...more,
 });
 
-/** Waits until so many tokens have been sampled: a moment in the middle of generation, whatever the machine's speed. */
-async function sampled(generator: Generator, tokens: number): Promise<void> {
-  while (generator.stats.sampledTokens < tokens) await new Promise(setImmediate);
+/**
+ * Waits until so many tokens have been sampled: a moment in the middle of generation, whatever the machine's speed.
+ * @param requests those in flight: when one fails first, or all are done, so does this
+ */
+async function sampled(generator: Generator, tokens: number, requests: readonly Promise<unknown>[]): Promise<void> {
+  let over = false;
+  const end = Promise.all(requests).finally(() => (over = true));
+  const wait = async () => {
+    while (!over && generator.stats.sampledTokens < tokens) await new Promise(setImmediate);
+  };
+  await Promise.race([end, wait()]);
+  expect(generator.stats.sampledTokens).toBeGreaterThanOrEqual(tokens);
 }
 
 it.each([
   [request({ promptIds: [] }), RangeError, 'an empty prompt'],
   [request({ promptIds: [1, 56] }), RangeError, 'prompt token 1: id 56 of a vocabulary of 56'],
-  [request({ sampling: { ...sampling, maxTokens: 0 } }), RangeError, 'maxTokens is 0'],
+  [request({ promptIds: [1.5] }), RangeError, 'prompt token 0: id 1.5'],
+  ...(
+    [
+      ['maxTokens', 0, 'a whole number, at least 1'],
+      ['maxTokens', 2.5, 'a whole number, at least 1'],
+      ['maxTokens', NaN, 'a whole number, at least 1'],
+      ['temperature', -1, '0 or a positive number'],
+      ['temperature', NaN, '0 or a positive number'],
+      ['temperature', Infinity, '0 or a positive number'],
+      ['topK', -1, 'a whole number, 0 for off'],
+      ['topK', 1.5, 'a whole number, 0 for off'],
+      ['topK', NaN, 'a whole number, 0 for off'],
+      ['topK', 2 ** 32, 'a whole number, 0 for off'],
+      ['topP', 0, 'above 0 and at most 1'],
+      ['topP', 1.1, 'above 0 and at most 1'],
+      ['topP', NaN, 'above 0 and at most 1'],
+      ['minP', -0.1, 'from 0 to 1'],
+      ['minP', 1.1, 'from 0 to 1'],
+      ['minP', NaN, 'from 0 to 1'],
+    ] as const
+  ).map(
+    ([name, value, wanted]) =>
+      [
+        request({ sampling: { ...sampling, [name]: value } }),
+        RangeError,
+        `${name} is ${value}; it must be ${wanted}`,
+      ] as const,
+  ),
   [
     request({ sampling: { ...sampling, maxTokens: 94 } }),
     ContextLengthError,
     "prompt of 3 tokens + 94 to generate = 97; this model's context is 96",
   ],
   [request({ sampling: { ...sampling, stopTokens: [1, 2, 3, 4, 5] } }), RangeError, 'at most 4 stop tokens'],
-])('refuses request %# and goes on', async (bad, type, message) => {
-  const generator = await Generator.create(weights, { slots: 4 });
-  const good = generator.generate(request());
-  await expect(generator.generate(bad)).rejects.toThrow(type);
-  await expect(generator.generate(bad)).rejects.toThrow(message);
-  expect((await good).ids).toHaveLength(20);
-  expect((await generator.generate(request())).ids).toHaveLength(20);
-  generator.destroy();
+] as const)('refuses request %# and goes on', async (bad, type, message) => {
+  const good = refusing.generate(request({ sampling: { ...sampling, maxTokens: 2 } }));
+  await expect(refusing.generate(bad)).rejects.toThrow(type);
+  await expect(refusing.generate(bad)).rejects.toThrow(message);
+  expect((await good).ids).toHaveLength(2);
 });
 
+/** Room for so many pages of 16 tokens: keys and values of two layers, 2 heads of 16, f32. */
+const cacheBytes = (pages: number) => pages * 2 * 2 * 16 * 32 * 4;
+
 it('refuses what its cache can never hold', async () => {
-  const small = await Generator.create(weights, { slots: 4, cacheBytes: 2 * 2 * 16 * 32 * 4 * 2 });
+  const small = await Generator.create(weights, { slots: 4, cacheBytes: cacheBytes(2) });
   await expect(small.generate(request())).resolves.toBeDefined();
   const long = request({ sampling: { ...sampling, maxTokens: 60 } });
   await expect(small.generate(long)).rejects.toThrow('63 tokens do not fit the key-value cache of 32 tokens');
+  small.destroy();
+});
+
+it(
+  'a kept prefix that the next request names but does not continue makes room for it',
+  { timeout: 20_000 },
+  async () => {
+    const small = await Generator.create(weights, { slots: 4, cacheBytes: cacheBytes(2) });
+    const first = await small.generate(request()); // 22 tokens cached: both pages
+    const other = request({ promptIds: [9, 8, 7, 6], continues: first.cacheId });
+    const fresh = await Generator.create(weights, { slots: 4 });
+    expect((await small.generate(other)).ids).toEqual((await fresh.generate(other)).ids);
+    expect(small.stats.prefixHits).toBe(0);
+    small.destroy();
+    fresh.destroy();
+  },
+);
+
+it('pages that several kept sequences share are one page each when room is made', { timeout: 20_000 }, async () => {
+  const small = await Generator.create(weights, { slots: 8, cacheBytes: cacheBytes(8) });
+  const prompt = Array.from({ length: 17 }, (_, i) => i); // one full page, shared, and one more each
+  const ask = (promptIds: number[], count: number, maxTokens: number) =>
+    Promise.all(
+      Array.from({ length: count }, (_, i) =>
+        small.generate(request({ promptIds, key: [i, 0], sampling: { ...sampling, maxTokens } })),
+      ),
+    );
+  await ask(prompt, 4, 5);
+  // Five of two pages are more than eight: the four kept prefixes hold five pages, though their lists name eight.
+  const replies = await ask([1, 2, 3], 5, 20);
+  expect(replies.map(({ ids }) => ids.length)).toEqual([20, 20, 20, 20, 20]);
   small.destroy();
 });
 
@@ -82,7 +155,7 @@ it('a cancel ends one sequence, at once, and leaves the others', async () => {
   const cancelled = generator.generate(request({ key: [3, 3], signal: controller.signal }));
   const queuedNever = AbortSignal.abort(new Error('too late'));
   await expect(generator.generate(request({ signal: queuedNever }))).rejects.toThrow('too late');
-  await sampled(generator, 8);
+  await sampled(generator, 8, [other, cancelled]);
   controller.abort(new Error('enough'));
   await expect(cancelled).rejects.toThrow('enough');
   expect((await other).ids).toHaveLength(60);
@@ -120,7 +193,7 @@ it('weights must not change under running sequences', async () => {
 it('destroyed in the middle, it rejects what it owes, and the device is none the worse', async () => {
   const generator = await Generator.create(weights, { slots: 2, steps: 1 });
   const running = [1, 2, 3].map((key) => generator.generate(request({ key: [key, 0] })));
-  await sampled(generator, 4);
+  await sampled(generator, 4, running);
   generator.destroy();
   for (const result of await Promise.allSettled(running)) {
     expect(result).toMatchObject({ status: 'rejected', reason: { name: 'GeneratorDestroyedError' } });

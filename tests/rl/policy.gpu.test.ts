@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Gpu } from '../../src/kernels';
-import { GpuLimitError, Submission } from '../../src/kernels';
+import { Gpu, GpuLimitError, GpuMemoryError, Submission } from '../../src/kernels';
 import {
   CharTokenizer,
   CheckpointError,
@@ -15,8 +14,9 @@ import {
 } from '../../src/model';
 import type { FileSource, ModelConfig, TrainingSequence } from '../../src/model';
 import { Random, deriveKey } from '../../src/random';
-import { Policy, loadModel, lossParameters, lossSettings } from '../../src/rl';
+import { Policy, loadModel, lossParameters, lossSettings, referenceLoss } from '../../src/rl';
 import type { Objective } from '../../src/rl';
+import { deviceShortOfMemory } from '../checks/device';
 import { TINY, randomModel } from '../checks/generation';
 import { relativeError } from '../checks/report';
 import { countCalls } from '../counting';
@@ -57,6 +57,46 @@ const objective = (count: number, loss: Objective['loss'] = 'dapo'): Objective =
   temperature: 1,
   sequences: count,
   maxCompletionLength: 16,
+});
+
+it('a policy frees everything it reserved', async () => {
+  const before = gpu.liveBytes;
+  const other = await Policy.create(gpu, TINY, tokenizer, { optimizer: OPTIMIZER, microBatchTokens: 256 });
+  expect(gpu.liveBytes).toBeGreaterThan(before);
+  other.destroy();
+  expect(gpu.liveBytes).toBe(before);
+  other.destroy();
+  expect(gpu.liveBytes).toBe(before);
+});
+
+it('a policy destroyed in the middle of generation frees everything and rejects what it owes', async () => {
+  const before = gpu.liveBytes;
+  const other = await Policy.create(gpu, TINY, tokenizer, { optimizer: OPTIMIZER, microBatchTokens: 256 });
+  const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 60, stopTokens: [] };
+  const running = other.generator.generate({ promptIds: [1], sampling, key: [0, 0] });
+  other.destroy();
+  await expect(running).rejects.toThrow('this generator was destroyed');
+  expect(gpu.liveBytes).toBe(before);
+});
+
+it('whichever allocation fails, those before it are freed', async () => {
+  let failing = -1;
+  let allocations = 0;
+  const device = deviceShortOfMemory(gpu.device, () => allocations++ === failing);
+  const small = Gpu.fromDevice(device, 'small');
+  const create = () => {
+    allocations = 0;
+    return Policy.create(small, TINY, tokenizer, { optimizer: OPTIMIZER, microBatchTokens: 256 });
+  };
+  (await create()).destroy();
+  const total = allocations;
+  // Parameters, gradients, two moments, decay; the programs of update, training, prefill and decode; the sampler's state.
+  expect(total).toBe(5 + 4 + TINY.layers + 6);
+  for (failing = 0; failing < total; failing++) {
+    await expect(create(), `allocation ${failing}`).rejects.toThrow(GpuMemoryError);
+    expect(allocations).toBe(failing + 1); // and nothing is tried after it
+    expect(small.liveBytes, `after a failure of allocation ${failing}`).toBe(0);
+  }
 });
 
 it('20 steps of different sizes: one submission each, and not one object made', async () => {
@@ -118,15 +158,35 @@ it('one long and 31 short sequences cost what their tokens cost', async () => {
   gradients.destroy();
 });
 
+/** The loss in float64, from the log-probabilities that the policy has now. */
+async function expectedLoss({ trainProgram: train }: Policy, batch: TrainingSequence[], loss: Objective['loss']) {
+  train.load(packSequences(batch, TINY));
+  const submission = new Submission(gpu);
+  train.forward(submission);
+  const read = train.readLogprobs(submission);
+  submission.submit();
+  const logprobs = [...new Float32Array(await read)];
+  const parts = batch.map(({ mask, oldLogprobs, advantage }) => {
+    const old = Array.from(oldLogprobs!).filter((_, i) => mask[i]);
+    return { new: logprobs.splice(0, old.length), old, reference: old.map(() => 0), advantage: advantage as number };
+  });
+  expect(logprobs).toEqual([]);
+  const { settings, sequences: count, maxCompletionLength } = objective(batch.length, loss);
+  const tokens = parts.reduce((sum, { old }) => sum + old.length, 0);
+  return referenceLoss(loss, settings, { tokens, sequences: count, maxCompletionLength }, parts).loss;
+}
+
 it.each(['dapo', 'grpo', 'dr_grpo', 'prime'] as const)(
-  '%s: one micro-batch and four give the same step',
+  '%s: one micro-batch and four give the same step, of 150 sequences and the loss that float64 gives',
   async (loss) => {
-    const batch = sequences(40, 7);
+    const batch = sequences(150, 7, 20);
     const tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0);
     const small = await Policy.create(gpu, TINY, tokenizer, {
       optimizer: OPTIMIZER,
-      microBatchTokens: Math.ceil(tokens / 3.5),
+      microBatchTokens: Math.ceil(tokens / 3.8),
     });
+    policy.setWeights(initialValues(policy.weights, 1), 'test');
+    const expected = await expectedLoss(policy, batch, loss);
     const results = [];
     for (const each of [policy, small]) {
       each.setWeights(initialValues(each.weights, 1), 'test');
@@ -138,7 +198,14 @@ it.each(['dapo', 'grpo', 'dr_grpo', 'prime'] as const)(
     const [one, four] = results as [(typeof results)[0], (typeof results)[0]];
     expect([one.submits, four.submits]).toEqual([1, 4]);
     expect(relativeError(four.gradients, one.gradients)).toBeLessThan(1e-5);
-    expect(four.report.loss).toBeCloseTo(one.report.loss, 5);
+    for (const { report } of results) {
+      expect(Math.abs(report.loss - expected)).toBeLessThan(1e-5 * Math.max(Math.abs(expected), 1));
+      // Every metric is a sum over the sequences: none is lost, whatever the micro-batches.
+      expect(report.maxLogRatio).toBe(one.report.maxLogRatio);
+      expect(report.entropy).toBeCloseTo(one.report.entropy, 4);
+      expect(report.mismatchKl).toBeCloseTo(one.report.mismatchKl, 4);
+      expect(report.clipFraction).toBeCloseTo(one.report.clipFraction, 6);
+    }
     expect(four.report.lossTokens).toBe(one.report.lossTokens);
   },
 );
@@ -147,7 +214,10 @@ it('logits in chunks give the loss and gradients of logits at once', async () =>
   const weights = await randomModel(gpu, TINY);
   const batch = packSequences(sequences(30, 3), TINY);
   const results: { loss: number; gradients: Float32Array }[] = [];
-  for (const logitsBytes of [1 << 20, 1]) {
+  for (const [logitsBytes, chunkRows] of [
+    [1 << 20, 512],
+    [1, 64],
+  ] as const) {
     const gradients = await Weights.create(gpu, TINY, 'gradients');
     const train = await TrainProgram.create(weights, gradients, {
       tokens: 1024,
@@ -155,6 +225,7 @@ it('logits in chunks give the loss and gradients of logits at once', async () =>
       sequences: 64,
       logitsBytes,
     });
+    expect(train.tensors.get('logits')!.shape).toEqual([chunkRows, TINY.vocabSize]);
     const totals = { tokens: batch.rows, sequences: batch.sequences, maxCompletionLength: 1 };
     Object.assign(train.loss, lossParameters('sft', lossSettings('sft'), totals));
     train.load(batch);
@@ -167,7 +238,8 @@ it('logits in chunks give the loss and gradients of logits at once', async () =>
     train.destroy();
     gradients.destroy();
   }
-  expect(batch.rows).toBeGreaterThan(64); // or there would be one chunk
+  expect(batch.rows).toBeGreaterThan(3 * 64); // several chunks with rows in them, the last one part-filled
+  expect(batch.rows % 64).not.toBe(0);
   expect(results[1]!.loss).toBe(results[0]!.loss);
   expect(relativeError(results[1]!.gradients, results[0]!.gradients)).toBeLessThan(1e-6);
   weights.destroy();

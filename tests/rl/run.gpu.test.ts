@@ -88,6 +88,16 @@ it('the device is lost mid-run: one clear error, and from the last snapshot on a
   await expect(losing).rejects.toThrow(DeviceLostError);
   expect(snapshot!.step).toBe(2);
 
+  // From the very last snapshot nothing is left to do, and the eval after it is still known.
+  const whole2 = await start(await testGpu(), settings);
+  let final: RunSnapshot | undefined;
+  const ended = await finish(whole2, { onSnapshot: (latest) => (final = latest) });
+  whole2.destroy();
+  const over = await start(await testGpu(), settings);
+  const [done] = (await finish(over, { resume: final })).filter((e) => e.event === 'done');
+  over.destroy();
+  expect(done!.eval_after).toEqual(ended.flatMap((e) => (e.event === 'done' ? [e.eval_after] : []))[0]);
+
   const resumed = await start(await testGpu(), settings);
   const events = await finish(resumed, { resume: snapshot });
   resumed.destroy();

@@ -1,33 +1,36 @@
 /** @file The environments that ship with Terrarium, by name. */
-import type { Environment } from '../environment';
-import { loadEnvironment as evenDigits } from './even-digits';
-import { loadEnvironment as reverseText } from './reverse-text';
+import { alphabetSort, alphabetSortMini } from './alphabet-sort';
+import { arithmetic, arithmeticMini } from './arithmetic';
+import { doublecheck } from './doublecheck';
+import type { LibraryEntry } from './entry';
+import { evenDigits } from './even-digits';
+import { letterSort } from './letter-sort';
+import { nearestName } from './nearest';
+import { reverseText } from './reverse-text';
+import { sentenceRepeater } from './sentence-repeater';
+import { toolTest, toolTestMini } from './tool-test';
+import { wikiSearch, wikiSearchMini } from './wiki-search';
+import { wordle } from './wordle';
 
-/** How an environment is listed before it is loaded. */
-export interface LibraryEntry {
-  name: string;
-  title: string;
-  summary: string;
-  /** What somebody might ask the model to see what the task is. */
-  examplePrompt: string;
-  load: (options?: { seed?: number }) => Environment;
-}
+export { EnvironmentOptionsError } from './entry';
+export type { LibraryEntry, TinyNeeds } from './entry';
+export { WIKI_VOCABULARY } from './wiki-search';
 
 export const LIBRARY: readonly LibraryEntry[] = [
-  {
-    name: 'reverse-text',
-    title: 'Reverse text',
-    summary: 'Write a word of random letters backwards.',
-    examplePrompt: 'terrain',
-    load: reverseText,
-  },
-  {
-    name: 'even-digits',
-    title: 'Even digits',
-    summary: 'Say eight even digits. From random weights, without a demonstration.',
-    examplePrompt: '',
-    load: evenDigits,
-  },
+  reverseText,
+  evenDigits,
+  letterSort,
+  arithmetic,
+  arithmeticMini,
+  doublecheck,
+  alphabetSort,
+  alphabetSortMini,
+  sentenceRepeater,
+  wordle,
+  toolTest,
+  toolTestMini,
+  wikiSearch,
+  wikiSearchMini,
 ];
 
 /** An environment that is not in the library. */
@@ -42,6 +45,9 @@ export class UnknownEnvironmentError extends Error {
 export function libraryEntry(name: string): LibraryEntry {
   const entry = LIBRARY.find((candidate) => candidate.name === name);
   if (entry) return entry;
-  const names = LIBRARY.map((candidate) => candidate.name).join(', ');
-  throw new UnknownEnvironmentError(`there is no environment "${name}"; the library has ${names}`);
+  const names = LIBRARY.map((candidate) => candidate.name);
+  const near = nearestName(name, names);
+  throw new UnknownEnvironmentError(
+    `there is no environment "${name}"; the library has ${names.join(', ')}${near ? `. Did you mean ${near}?` : ''}`,
+  );
 }

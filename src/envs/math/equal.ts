@@ -5,8 +5,8 @@
  * The order of the two matters: the target's form leads. "x = 3" is accepted for 3 and 3 for "x = 3"; but an inequality is
  * not accepted for an interval, while an interval is for an inequality.
  */
-import { evaluate, isNumeric, toInexact } from './evaluate';
-import type { Exact, Inexact, Point, Value } from './evaluate';
+import { evaluate, isExact, isNumeric, toInexact } from './evaluate';
+import type { Inexact, Point, Value } from './evaluate';
 import { keyOf, negative, sum, symbolsOf } from './expression';
 import type { Expression, RelationNode } from './expression';
 import { isOnlySymbols } from './parse';
@@ -22,7 +22,7 @@ const CONSTANT_TOLERANCE = 1e-13;
 /** For functions at a point, where errors of several operations come together. */
 const FUNCTION_TOLERANCE = 1e-10;
 /** Points at which functions are compared, and how many of them must have a value. */
-const POINTS = 8;
+const POINTS = 6;
 const MIN_POINTS = 3;
 /** Sets of more elements are equal only as they are written. */
 const MAX_ELEMENTS = 64;
@@ -206,7 +206,7 @@ function sameNumbers(gold: Expression, given: Expression): boolean {
 }
 
 function isWhole(value: Value): boolean {
-  return 'exact' in value && !value.decimal && value.exact.d === 1n;
+  return isExact(value) && !value.decimal && value.exact.d === 1n;
 }
 
 function sameRounded(a: Value, b: Value): boolean {
@@ -217,14 +217,14 @@ function sameRounded(a: Value, b: Value): boolean {
     return Math.abs(x - y) <= 10 ** -DECIMAL_PLACES * Math.abs(x);
   }
   const rounded = (value: Value) => {
-    const exact = 'exact' in value ? value.exact : Q.fromNumber(value.re);
+    const exact = isExact(value) ? value.exact : Q.fromNumber(value.re);
     return exact && Q.roundScaled(exact, DECIMAL_PLACES);
   };
   return rounded(a) === rounded(b);
 }
 
 function isReal(value: Value): boolean {
-  return 'exact' in value || Math.abs(value.im) <= CONSTANT_TOLERANCE * value.scale;
+  return isExact(value) || Math.abs(value.im) <= CONSTANT_TOLERANCE * value.scale;
 }
 
 /** Equal at every point where both have a value, and at enough of them. */
@@ -243,10 +243,6 @@ function near(a: Value, b: Value, tolerance: number): boolean {
   if (isExact(a) && isExact(b)) return Q.compare(a.exact, b.exact) === 0;
   const [x, y] = [toInexact(a), toInexact(b)];
   return Math.hypot(x.re - y.re, x.im - y.im) <= tolerance * Math.max(x.scale, y.scale);
-}
-
-function isExact(value: Value): value is Exact {
-  return 'exact' in value;
 }
 
 /**

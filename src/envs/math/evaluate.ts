@@ -61,14 +61,6 @@ export function evaluate(node: Expression, point: Point): Value | undefined {
       args.forEach((arg, i) => (phase += toInexact(arg).re * (i + 1.5) + toInexact(arg).im));
       return checked(2 + Math.sin(phase));
     }
-    default:
-      return undefined; // relations, sets, matrices
-  }
-}
-
-/** Whether a value could be evaluated at all: false for anything that is not a number or made of numbers. */
-export function isNumeric(node: Expression): boolean {
-  switch (node.kind) {
     case 'relation':
     case 'chain':
     case 'set':
@@ -80,14 +72,32 @@ export function isNumeric(node: Expression): boolean {
     case 'domain':
     case 'matrix':
     case 'undefined':
-      return false;
-    default:
-      return childrenOf(node).every(isNumeric);
+      return undefined;
   }
 }
 
+const NUMERIC = new Set<Expression['kind']>([
+  'number',
+  'constant',
+  'symbol',
+  'sum',
+  'product',
+  'power',
+  'call',
+  'application',
+]);
+
+/** Whether an expression can have a value at all: false where there is a relation, a set or a matrix in it. */
+export function isNumeric(node: Expression): boolean {
+  return NUMERIC.has(node.kind) && childrenOf(node).every(isNumeric);
+}
+
+export function isExact(value: Value): value is Exact {
+  return 'exact' in value;
+}
+
 export function toInexact(value: Value): Inexact {
-  if (!('exact' in value)) return value;
+  if (!isExact(value)) return value;
   const re = Q.toNumber(value.exact);
   return { re, im: 0, scale: Math.abs(re) };
 }
@@ -96,9 +106,11 @@ function inexact(re: number, im = 0, scale = Math.hypot(re, im)): Inexact {
   return { re, im, scale };
 }
 
-/** Undefined where a result is not finite. */
+/** Undefined where a result is not finite, or so small that nothing is left of its digits. */
 function checked(re: number, im = 0, scale = Math.hypot(re, im)): Inexact | undefined {
-  return Number.isFinite(re) && Number.isFinite(im) && Number.isFinite(scale) ? { re, im, scale } : undefined;
+  return Number.isFinite(re) && Number.isFinite(im) && Number.isFinite(scale) && scale > 1e-290
+    ? { re, im, scale }
+    : undefined;
 }
 
 function exactly(value: Rational | undefined, ...from: Exact[]): Exact | undefined {
@@ -120,24 +132,25 @@ function fold(
 }
 
 function add(a: Value, b: Value): Value | undefined {
-  if ('exact' in a && 'exact' in b) return exactly(Q.add(a.exact, b.exact), a, b);
+  const exact = isExact(a) && isExact(b) ? exactly(Q.add(a.exact, b.exact), a, b) : undefined;
+  if (exact) return exact;
   const [x, y] = [toInexact(a), toInexact(b)];
   return checked(x.re + y.re, x.im + y.im, Math.max(x.scale, y.scale));
 }
 
 function multiply(a: Value, b: Value): Value | undefined {
-  if ('exact' in a && 'exact' in b) return exactly(Q.multiply(a.exact, b.exact), a, b);
+  for (const factor of [a, b]) if (isExact(factor) && factor.exact.n === 0n) return factor;
+  const exact = isExact(a) && isExact(b) ? exactly(Q.multiply(a.exact, b.exact), a, b) : undefined;
+  if (exact) return exact;
   const [x, y] = [toInexact(a), toInexact(b)];
   return checked(x.re * y.re - x.im * y.im, x.re * y.im + x.im * y.re, x.scale * y.scale);
 }
 
 /** The principal value. */
 function power(base: Value, exponent: Value): Value | undefined {
-  if ('exact' in base && 'exact' in exponent) {
+  if (isExact(base) && isExact(exponent)) {
     const result = Q.power(base.exact, exponent.exact);
     if (result) return exactly(result, base, exponent);
-    if (base.exact.n === 0n) return undefined;
-    if (exponent.exact.d === 1n) return undefined; // too large
   }
   const [x, y] = [toInexact(base), toInexact(exponent)];
   if (x.re === 0 && x.im === 0) return undefined;
@@ -167,31 +180,41 @@ function complexExp({ re, im }: Complex): Complex {
   return im === 0 ? { re: size, im: 0 } : { re: size * Math.cos(im), im: size * Math.sin(im) };
 }
 
-/** Functions of one real number, where they are real. */
-const REAL: Partial<Record<FunctionName, (x: number) => number>> = {
+/** Functions of one real number, where they are real. Outside of that they are left without a value. */
+const REAL = {
   sin: Math.sin,
   cos: Math.cos,
   tan: Math.tan,
-  cot: (x) => 1 / Math.tan(x),
-  sec: (x) => 1 / Math.cos(x),
-  csc: (x) => 1 / Math.sin(x),
+  cot: (x: number) => 1 / Math.tan(x),
+  sec: (x: number) => 1 / Math.cos(x),
+  csc: (x: number) => 1 / Math.sin(x),
   asin: Math.asin,
   acos: Math.acos,
   atan: Math.atan,
-  acot: (x) => Math.atan(1 / x),
-  asec: (x) => Math.acos(1 / x),
-  acsc: (x) => Math.asin(1 / x),
+  acot: (x: number) => Math.atan(1 / x),
+  asec: (x: number) => Math.acos(1 / x),
+  acsc: (x: number) => Math.asin(1 / x),
   sinh: Math.sinh,
   cosh: Math.cosh,
   tanh: Math.tanh,
   asinh: Math.asinh,
   acosh: Math.acosh,
   atanh: Math.atanh,
-};
+} as const satisfies Partial<Record<FunctionName, (x: number) => number>>;
+
+function isRealFunction(name: FunctionName): name is keyof typeof REAL {
+  return name in REAL;
+}
 
 function call(name: FunctionName, args: readonly Value[]): Value | undefined {
   const [a, b] = args;
   if (!a) return undefined;
+  if (isRealFunction(name)) {
+    const { re, im, scale } = toInexact(a);
+    const result = im === 0 ? REAL[name](re) : NaN;
+    // Near a zero the error is that of the argument: sin(pi) is 1e-16.
+    return checked(result, 0, Math.max(1, Math.abs(result), scale));
+  }
   switch (name) {
     case 'exp': {
       const x = toInexact(a);
@@ -201,7 +224,7 @@ function call(name: FunctionName, args: readonly Value[]): Value | undefined {
     case 'log':
       return b && logarithm(a, b);
     case 'abs': {
-      if ('exact' in a) return { ...a, exact: a.exact.n < 0n ? Q.negate(a.exact) : a.exact };
+      if (isExact(a)) return { ...a, exact: a.exact.n < 0n ? Q.negate(a.exact) : a.exact };
       return checked(Math.hypot(a.re, a.im), 0, a.scale);
     }
     case 'floor':
@@ -219,18 +242,11 @@ function call(name: FunctionName, args: readonly Value[]): Value | undefined {
     case 'max':
     case 'min':
       return extreme(name, args);
-    default: {
-      // Outside of where they are real, inverse functions are left without a value.
-      const x = toInexact(a);
-      const result = x.im === 0 ? REAL[name]?.(x.re) : undefined;
-      // Near a zero the error is that of the argument: sin(pi) is 1e-16.
-      return result === undefined ? undefined : checked(result, 0, Math.max(1, Math.abs(result), x.scale));
-    }
   }
 }
 
 function logarithm(a: Value, base: Value): Value | undefined {
-  if ('exact' in a && 'exact' in base) {
+  if (isExact(a) && isExact(base)) {
     const exact = exactLogarithm(a.exact, base.exact);
     if (exact) return exactly(exact, a, base);
   }
@@ -250,13 +266,13 @@ function exactLogarithm(a: Rational, base: Rational): Rational | undefined {
 }
 
 function rounded(name: 'floor' | 'ceil', a: Value): Value | undefined {
-  if (!('exact' in a)) return a.im === 0 ? checked(Math[name](a.re)) : undefined;
+  if (!('exact' in a)) return a.im === 0 ? checked(Math[name](a.re), 0, Math.max(1, a.scale)) : undefined;
   const whole = name === 'floor' ? Q.floor(a.exact) : -Q.floor(Q.negate(a.exact));
   return { exact: { n: whole, d: 1n }, decimal: false };
 }
 
 function factorial(a: Value): Value | undefined {
-  if (!('exact' in a) || a.exact.d !== 1n) return gammaPlusOne(toInexact(a));
+  if (!isExact(a) || a.exact.d !== 1n) return gammaPlusOne(toInexact(a));
   if (a.exact.n < 0n || a.exact.n > MAX_FACTORIAL) return undefined;
   let result = 1n;
   for (let i = 2n; i <= a.exact.n; i++) result *= i;
@@ -281,7 +297,7 @@ function gammaPlusOne({ re: x, im }: Inexact): Inexact | undefined {
 }
 
 function binomial(above: Value, below: Value): Value | undefined {
-  if (!('exact' in below) || below.exact.d !== 1n) return undefined;
+  if (!isExact(below) || below.exact.d !== 1n) return undefined;
   const k = below.exact.n;
   if (k < 0n) return exactly(Q.ZERO);
   if (k > MAX_FACTORIAL) return undefined;
@@ -296,7 +312,7 @@ function binomial(above: Value, below: Value): Value | undefined {
 
 /** With the sign of the divisor. */
 function modulo(a: Value, b: Value): Value | undefined {
-  if (!('exact' in a) || !('exact' in b)) return undefined;
+  if (!isExact(a) || !isExact(b)) return undefined;
   const quotient = Q.divide(a.exact, b.exact);
   const whole = quotient && Q.multiply({ n: Q.floor(quotient), d: 1n }, b.exact);
   return whole && exactly(Q.add(a.exact, Q.negate(whole)), a, b);
@@ -305,7 +321,7 @@ function modulo(a: Value, b: Value): Value | undefined {
 function divisor(name: 'gcd' | 'lcm', args: readonly Value[]): Value | undefined {
   let result: bigint | undefined;
   for (const arg of args) {
-    if (!('exact' in arg) || arg.exact.d !== 1n) return undefined;
+    if (!isExact(arg) || arg.exact.d !== 1n) return undefined;
     const n = arg.exact.n < 0n ? -arg.exact.n : arg.exact.n;
     if (result === undefined) result = n;
     else result = name === 'gcd' ? Q.gcd(result, n) : (result * n) / Q.gcd(result, n);
@@ -315,7 +331,7 @@ function divisor(name: 'gcd' | 'lcm', args: readonly Value[]): Value | undefined
 }
 
 function extreme(name: 'max' | 'min', args: readonly Value[]): Value | undefined {
-  if (args.some((arg) => !('exact' in arg) && arg.im !== 0)) return undefined;
+  if (args.some((arg) => !isExact(arg) && arg.im !== 0)) return undefined;
   const sign = name === 'max' ? 1 : -1;
   return args.reduce((best, arg) => (sign * (toInexact(arg).re - toInexact(best).re) > 0 ? arg : best));
 }

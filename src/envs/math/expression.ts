@@ -95,7 +95,7 @@ export function isInteger(node: Expression): node is NumberNode {
   return node.kind === 'number' && !node.decimal && node.value.d === 1n;
 }
 
-/** A sum whose sums are taken in; upstream of all else the order of writing is kept. */
+/** A sum whose sums are taken in, in the order of writing. */
 export function sum(...terms: Expression[]): Expression {
   return { kind: 'sum', terms: terms.flatMap((term) => (term.kind === 'sum' ? term.terms : [term])) };
 }
@@ -149,6 +149,11 @@ export function childrenOf(node: Expression): readonly Expression[] {
     case 'matrix':
       return node.rows.flat();
   }
+}
+
+/** Nodes of a tree. */
+export function sizeOf(node: Expression): number {
+  return childrenOf(node).reduce((size, child) => size + sizeOf(child), 1);
 }
 
 /** Names of the symbols in an expression. */

@@ -34,11 +34,14 @@ import type { Token } from './tokens';
 class NotMathematics extends Error {}
 /** The text is a formula that we do not evaluate: calculus, or one nested too deeply. */
 class Unsupported extends Error {}
+/** Made once: a stack trace for every way that was tried takes longer than trying it. */
+const NOT_MATHEMATICS = new NotMathematics();
+const UNSUPPORTED = new Unsupported();
 
 /** Nested groups; more is no answer to any question. */
 const MAX_DEPTH = 60;
 /** Tokens read, backtracking included. */
-const MAX_STEPS = 100_000;
+const MAX_STEPS = 30_000;
 
 const RELATIONS: Readonly<Record<string, Relation>> = {
   '=': '=',
@@ -149,27 +152,28 @@ class Parser {
     return groups;
   }
 
-  /** One element; a ± b is two. */
+  /** One element; a ± b is two. Read as little as possible more than once, since lists nest. */
   #element(relations: boolean): Expression[] {
-    const both = this.#attempt(() => this.#plusMinus());
-    if (both) return both;
-    const set = this.#attempt(() => {
-      const atom = this.#setAtom();
-      if (!AFTER_ELEMENT.has(this.#peek())) this.#fail();
-      return atom;
-    });
-    return [set ?? (relations ? this.#relation() : this.#sum())];
-  }
-
-  #plusMinus(): Expression[] {
     if (this.#take('±')) {
       const size = this.#sum();
       return [negative(size), size];
     }
-    const centre = this.#sum();
-    this.#expect('±');
-    const size = this.#sum();
-    return [sum(centre, size), sum(centre, negative(size))];
+    const start = this.#at;
+    const first = this.#attempt(() => this.#sum());
+    const end = this.#at;
+    if (first && this.#take('±')) {
+      const size = this.#sum();
+      return [sum(first, size), sum(first, negative(size))];
+    }
+    this.#at = start;
+    const set = this.#attempt(() => {
+      const atom = this.#setAtom();
+      return AFTER_ELEMENT.has(this.#peek()) ? atom : this.#fail();
+    });
+    if (set) return [set];
+    if (!first) return this.#fail();
+    this.#at = end;
+    return [relations ? this.#relation(first) : first];
   }
 
   #setAtom(): Expression {
@@ -228,7 +232,7 @@ class Parser {
     });
     if (member) return { kind: 'relation', relation: '=', left: member, right: this.#setRelation() };
     const set = this.#setDifference();
-    if (this.#peek() === 'subset') throw new Unsupported();
+    if (this.#peek() === 'subset') throw UNSUPPORTED;
     return set;
   }
 
@@ -264,8 +268,9 @@ class Parser {
 
   // Relations and arithmetic
 
-  #relation(): Expression {
-    let left = this.#sum();
+  /** @param first what stands before the first sign */
+  #relation(first: Expression): Expression {
+    let left = first;
     for (;;) {
       const { type } = this.#token();
       const relation = RELATIONS[type];
@@ -286,22 +291,23 @@ class Parser {
   }
 
   #sum(): Expression {
-    let left = this.#product(true);
+    const terms = [this.#product(true)];
     for (;;) {
-      if (this.#take('+')) left = sum(left, this.#product(true));
-      else if (this.#take('-')) left = sum(left, negative(this.#product(true)));
-      else return left;
+      if (this.#take('+')) terms.push(this.#product(true));
+      else if (this.#take('-')) terms.push(negative(this.#product(true)));
+      else return terms.length === 1 ? terms[0]! : sum(...terms);
     }
   }
 
   /** @param functions false inside the argument of a function without parentheses, which the next function ends */
   #product(functions: boolean): Expression {
-    let left = this.#signed(functions);
+    let factors = [this.#signed(functions)];
+    const whole = () => (factors.length === 1 ? factors[0]! : product(...factors));
     for (;;) {
-      if (this.#take('*')) left = product(left, this.#signed(functions));
-      else if (this.#take('/')) left = quotient(left, this.#signed(functions));
-      else if (this.#take('mod')) left = { kind: 'call', name: 'mod', args: [left, this.#signed(functions)] };
-      else return left;
+      if (this.#take('*')) factors.push(this.#signed(functions));
+      else if (this.#take('/')) factors = [quotient(whole(), this.#signed(functions))];
+      else if (this.#take('mod')) factors = [{ kind: 'call', name: 'mod', args: [whole(), this.#signed(functions)] }];
+      else return whole();
     }
   }
 
@@ -321,10 +327,12 @@ class Parser {
     const factors = [this.#postfix(true)];
     while (this.#startsFactor(functions)) {
       // 1 000 or 2 1/2: neither a product nor anything else that we could be sure of
-      if (this.#peek() === 'number' && this.tokens[this.#at - 1]!.type === 'number') throw new Unsupported();
+      if (this.#peek() === 'number' && this.tokens[this.#at - 1]!.type === 'number') throw UNSUPPORTED;
       factors.push(this.#postfix(functions));
     }
-    return factors.reduceRight((right, left) => mixedNumber(left, right) ?? product(left, right));
+    const mixed = factors.length > 1 && mixedNumber(factors.at(-2)!, factors.at(-1)!);
+    if (mixed) factors.splice(-2, 2, mixed);
+    return factors.length === 1 ? factors[0]! : product(...factors);
   }
 
   #startsFactor(functions: boolean): boolean {
@@ -408,7 +416,7 @@ class Parser {
       case 'langle':
       case 'det':
       case 'partial':
-        throw new Unsupported();
+        throw UNSUPPORTED;
       default:
         return functions ? this.#applicationOrAtom() : this.#atom();
     }
@@ -439,7 +447,7 @@ class Parser {
     const above = this.#group('}');
     this.#expect('{');
     const differential = this.#peek() === 'differential' && this.#peek(1) === '}';
-    if (differential && this.tokens[start]!.text.startsWith('d')) throw new Unsupported(); // a derivative
+    if (differential && this.tokens[start]!.text.startsWith('d')) throw UNSUPPORTED; // a derivative
     return quotient(above, this.#group('}'));
   }
 
@@ -467,7 +475,7 @@ class Parser {
       return list;
     });
     this.#expect(type === 'matrix' ? 'endmatrix' : 'enddetmatrix');
-    if (this.#peek() === 'arrow' || type === 'detmatrix') throw new Unsupported();
+    if (this.#peek() === 'arrow' || type === 'detmatrix') throw UNSUPPORTED;
     if (rows.some((row) => row.length !== rows[0]!.length)) this.#fail();
     return { kind: 'matrix', rows };
   }
@@ -481,7 +489,7 @@ class Parser {
       this.#expect('{');
       name = this.#expect('reserved').text;
       this.#expect('}');
-      if (!['gcd', 'lcm', 'floor', 'ceil'].includes(name) && !name.startsWith('ar')) throw new Unsupported();
+      if (!['gcd', 'lcm', 'floor', 'ceil'].includes(name) && !name.startsWith('ar')) throw UNSUPPORTED;
       type = name === 'gcd' || name === 'lcm' ? 'manyfunction' : 'function';
     }
     let base: Expression | undefined;
@@ -656,11 +664,11 @@ class Parser {
   }
 
   #fail(): never {
-    throw new NotMathematics();
+    throw NOT_MATHEMATICS;
   }
 
   #step(): void {
-    if (++this.#steps > MAX_STEPS) throw new Unsupported();
+    if (++this.#steps > MAX_STEPS) throw UNSUPPORTED;
   }
 
   /** What `read` gives, or undefined with nothing read. */
@@ -676,7 +684,7 @@ class Parser {
   }
 
   #deeper<T>(read: () => T): T {
-    if (++this.#depth > MAX_DEPTH) throw new Unsupported();
+    if (++this.#depth > MAX_DEPTH) throw UNSUPPORTED;
     const value = read();
     this.#depth--;
     return value;

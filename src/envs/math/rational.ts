@@ -6,8 +6,8 @@ export interface Rational {
   readonly d: bigint;
 }
 
-/** Numbers of more bits are refused: 9^9^9^9 read from the left has 2,311, a googol 333. */
-const MAX_BITS = 8192;
+/** Numbers of more bits are refused: those of doubles have 1,024, a googol 333, 170! 1,019. */
+const MAX_BITS = 1100;
 const LIMIT = 1n << BigInt(MAX_BITS);
 
 /** n/d in lowest terms; undefined for d = 0 and for what is too large to go on with. */

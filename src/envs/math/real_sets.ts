@@ -47,30 +47,22 @@ function close(a: number, b: number): boolean {
 
 /** The pieces of a set with numeric ends, in any order. */
 function piecesOf(node: Expression): readonly Piece[] | undefined {
-  switch (node.kind) {
-    case 'interval': {
-      const [low, high] = [endValue(node.low), endValue(node.high)];
-      if (low === undefined || high === undefined) return undefined;
-      return low <= high ? [{ low, high, lowOpen: node.lowOpen, highOpen: node.highOpen }] : [];
-    }
-    case 'set': {
-      const ends = node.elements.map(endValue);
-      if (!ends.every((end) => end !== undefined && Number.isFinite(end))) return undefined;
-      return ends.map((end) => ({ low: end!, high: end!, lowOpen: false, highOpen: false }));
-    }
-    case 'domain':
-      return node.name === 'R' ? LINE : undefined;
-    case 'union':
-    case 'intersection':
-    case 'difference': {
-      const [left, right] = [piecesOf(node.left), piecesOf(node.right)];
-      if (!left || !right || left.length * right.length > MAX_PIECES) return undefined;
-      if (node.kind === 'union') return [...left, ...right];
-      return intersection(left, node.kind === 'intersection' ? right : complement(right));
-    }
-    default:
-      return undefined;
+  if (node.kind === 'domain') return node.name === 'R' ? LINE : undefined;
+  if (node.kind === 'interval') {
+    const [low, high] = [endValue(node.low), endValue(node.high)];
+    if (low === undefined || high === undefined) return undefined;
+    return low <= high ? [{ low, high, lowOpen: node.lowOpen, highOpen: node.highOpen }] : [];
   }
+  if (node.kind === 'set') {
+    const ends = node.elements.map(endValue);
+    if (!ends.every((end) => end !== undefined && Number.isFinite(end))) return undefined;
+    return ends.map((end) => ({ low: end!, high: end!, lowOpen: false, highOpen: false }));
+  }
+  if (node.kind !== 'union' && node.kind !== 'intersection' && node.kind !== 'difference') return undefined;
+  const [left, right] = [piecesOf(node.left), piecesOf(node.right)];
+  if (!left || !right || left.length * right.length > MAX_PIECES) return undefined;
+  if (node.kind === 'union') return [...left, ...right];
+  return intersection(left, node.kind === 'intersection' ? right : complement(right));
 }
 
 const LINE: readonly Piece[] = [{ low: -Infinity, high: Infinity, lowOpen: true, highOpen: true }];

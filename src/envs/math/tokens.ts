@@ -11,6 +11,7 @@ export interface Token {
 }
 
 /** Greek letters in Unicode. Every command of the same name is one too; capitals fold into small letters later on. */
+// prettier-ignore
 const GREEK = new Map(
   Object.entries({
     α: 'alpha', β: 'beta', γ: 'gamma', Γ: 'gamma', δ: 'delta', Δ: 'delta', ε: 'epsilon', ϵ: 'varepsilon',
@@ -19,12 +20,12 @@ const GREEK = new Map(
     σ: 'sigma', Σ: 'sigma', ς: 'varsigma', τ: 'tau', υ: 'upsilon', Υ: 'upsilon', φ: 'phi', Φ: 'phi', ϕ: 'varphi',
     χ: 'chi', ψ: 'psi', Ψ: 'psi', ω: 'omega', Ω: 'omega',
   }),
-); // prettier-ignore
+);
 
 /** Symbols without a meaning of their own. */
 const PLAIN_SYMBOLS =
   'nabla angle measuredangle sphericalangle triangle triangledown vartriangle blacktriangle square blacksquare lozenge ' +
-  'blacklozenge Diamond diamondsuit heartsuit spadesuit clubsuit bigstar star ell hbar hslash imath jmath wp Re Im prime ' +
+  'blacklozenge Diamond diamondsuit heartsuit spadesuit clubsuit bigstar ell hbar hslash imath jmath wp Re Im prime ' +
   'backprime flat sharp natural surd eth mho complement nexists varnothing Finv Game Bbbk circledS diagup diagdown';
 
 const UNARY_FUNCTIONS =

@@ -1,8 +1,10 @@
 /** @file even-digits: say eight even digits. Learnable from random weights, without any demonstration. */
+import { z } from 'zod';
 import { generated } from '../../dataset';
 import { SingleTurnEnv } from '../../multi_turn';
 import { Rubric } from '../../rubric';
 import type { RewardArgs } from '../../rubric';
+import { libraryEntryOf, seedOption } from '../entry';
 
 const WANTED = 8;
 
@@ -26,3 +28,14 @@ export function loadEnvironment(): SingleTurnEnv {
     passThreshold: 1,
   });
 }
+
+export const evenDigits = libraryEntryOf({
+  name: 'even-digits',
+  title: 'Even digits',
+  summary: 'Say eight even digits. From random weights, without a demonstration.',
+  tags: ['digits', 'single-turn', 'no demonstrations'],
+  examplePrompts: [''],
+  tiny: { alphabet: '0123456789', context: 12 },
+  options: z.object({ seed: seedOption }),
+  load: loadEnvironment,
+});

@@ -1,0 +1,13 @@
+/** @file Reward functions that several environments share. */
+import type { RewardArgs } from '../rubric';
+import { sequenceRatio } from '../similarity';
+
+/** 1 when the response is the answer, to the letter. */
+export function exactMatch({ response, answer }: RewardArgs): number {
+  return response === answer ? 1 : 0;
+}
+
+/** How alike answer and response are, by difflib's ratio. */
+export function similarity({ response, answer }: RewardArgs): number {
+  return sequenceRatio(response, answer);
+}

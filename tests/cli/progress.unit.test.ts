@@ -1,0 +1,47 @@
+/** @file The line that a person reads while a run goes on. */
+import { expect, it } from 'vitest';
+import { ProgressLine } from '../../cli/progress';
+import type { Metric } from '../../cli/run_loop';
+
+function step(changes: Partial<Extract<Metric, { event: 'step' }>>): Metric {
+  return {
+    event: 'step',
+    step: 1,
+    reward: { mean: 0.25, std: 0.1, min: 0, max: 1 },
+    metrics: {},
+    rollouts: 16,
+    errors: 0,
+    truncated: 0,
+    completionLength: 7.5,
+    groups: 2,
+    groupsWithSignal: 1,
+    lr: 1e-3,
+    update: null,
+    rolloutSeconds: 1.5,
+    updateSeconds: 0.5,
+    tokensPerSecond: 1234.5,
+    ...changes,
+  };
+}
+
+it('a step: reward, signal, rate and time left', () => {
+  const line = new ProgressLine();
+  expect(line.describe(step({}), 4)).toBe(
+    'step 1/4  reward 0.250  signal 1/2  length 7.5  entropy -  1235 tokens/s  2.0 s/step  6 s left',
+  );
+  // The time left goes by the average so far.
+  expect(line.describe(step({ step: 2, rolloutSeconds: 3.5 }), 4)).toContain('  4.0 s/step  6 s left');
+});
+
+it('rollouts that failed are not to be overlooked', () => {
+  const line = new ProgressLine();
+  expect(line.describe(step({ errors: 2 }), 4)).toMatch(/ {2}2 FAILED ROLLOUTS$/);
+  expect(line.describe(step({ errors: 0 }), 4)).not.toContain('FAILED');
+});
+
+it('a device that was replaced is told', () => {
+  const message = 'The GPU device was lost (unknown): driver reset';
+  expect(new ProgressLine().describe({ event: 'recovered', step: 5, message }, 20)).toBe(
+    `${message}; went on with a new device from step 5`,
+  );
+});
