@@ -126,15 +126,24 @@ export async function bundle(entry: string): Promise<string> {
         write: false,
         target: 'node20',
         minify: false,
-        sourcemap: 'inline',
+        sourcemap: true,
         rolldownOptions: { external: ['webgpu', ...builtinModules, /^node:/], output: { codeSplitting: false } },
       },
     })) as Rolldown.RolldownOutput;
-    return result.output[0].code;
+    return withSources(result.output[0], dirname(entry));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new EnvironmentPackageError(`${entry} cannot be bundled: ${message.trim()}`);
   }
+}
+
+/** The code with a map that names its sources by their whole paths: errors point to the file that somebody wrote. */
+function withSources({ code, map }: Rolldown.OutputChunk, root: string): string {
+  if (!map) return code;
+  const sources = map.sources.map((source) => join(root, 'dist', source)); // as if it lay in dist/
+  const json = JSON.stringify({ ...map, sources });
+  const bare = code.replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n');
+  return `${bare}//# sourceMappingURL=data:application/json;base64,${Buffer.from(json).toString('base64')}\n`;
 }
 
 /** Packages that an environment imports and does not have itself, such as zod, are ours. */
@@ -149,6 +158,7 @@ const ourPackages: Plugin = {
 
 /** Imports code. Its file is gone afterwards. */
 async function importBundled(code: string): Promise<unknown> {
+  process.setSourceMapsEnabled(true);
   return withTemporary('environment', code, (path) => import(/* @vite-ignore */ pathToFileURL(path).href));
 }
 

@@ -165,9 +165,13 @@ async function run(
     });
   } catch (error) {
     progress.end();
-    if (!signal.aborted) throw error;
     const kept = shown === undefined ? 'Nothing was saved: -s does that.' : `Go on with: --resume ${shown}`;
-    process.stderr.write(`Interrupted after ${last?.done ?? 0} of ${last?.total ?? 0} rollouts. ${kept}\n`);
+    const { done = 0, total = 0 } = last ?? {};
+    if (last)
+      process.stderr.write(
+        `${signal.aborted ? 'Interrupted' : 'Stopped'} after ${done} of ${total} rollouts. ${kept}\n`,
+      );
+    if (!signal.aborted) throw error;
     process.exitCode = 130;
     return;
   }

@@ -1,58 +1,49 @@
 /** @file Results on disk: a folder per run, laid out as verifiers does it, `outputs/evals/{env}--{model}/{8 hex}/`. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, createReadStream, existsSync, fdatasyncSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
-import { readFileSync, readdirSync, renameSync, statSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
-import { decodeText, parseMetadata, runsFolder, splitLines } from '../src/envs';
+import { createReadStream, existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { asText, decodeText, parseMetadata, runsFolder, splitLines } from '../src/envs';
 import type { ResultMetadata, ResultStore } from '../src/envs';
 
 export const RESULTS = 'results.jsonl';
 export const METADATA = 'metadata.json';
+/** Of verifiers 1: read where there are no results. */
+const EPISODES = 'traces.jsonl';
 
 /** The folder of a run. It is made when something is written. */
 export function diskStore(folder: string): ResultStore {
   const [results, metadata] = [join(folder, RESULTS), join(folder, METADATA)];
   return {
     name: folder,
-    lines: () => (existsSync(results) ? splitLines(decodeText(createReadStream(results))) : []),
-    append: (lines) => settle(() => writeFile(results, 'a', lines)),
-    replace: (lines) => settle(() => replaceFile(results, lines)),
-    readMetadata: () => settle(() => (existsSync(metadata) ? readFileSync(metadata, 'utf8') : undefined)),
-    writeMetadata: (text) => settle(() => replaceFile(metadata, [text.trimEnd()])),
+    lines: () => {
+      const path = [results, join(folder, EPISODES)].find((each) => existsSync(each));
+      return path === undefined ? [] : splitLines(decodeText(createReadStream(path)));
+    },
+    append: (lines) => writeLines(results, 'a', lines),
+    replace: (lines) => replaceFile(results, lines),
+    readMetadata: async () => (existsSync(metadata) ? readFile(metadata, 'utf8') : undefined),
+    writeMetadata: (text) => replaceFile(metadata, [text.trimEnd()]),
   };
 }
 
-/** Writing is short and its order matters: it is done at once. */
-function settle<T>(task: () => T): Promise<T> {
-  return new Promise((resolve) => resolve(task()));
-}
-
 /** Writes lines so that they survive the process and the machine. */
-function writeFile(path: string, flag: 'a' | 'w', lines: readonly string[]): void {
-  mkdirSync(join(path, '..'), { recursive: true });
-  const file = openSync(path, flag);
+async function writeLines(path: string, flag: 'a' | 'w', lines: readonly string[]): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const file = await open(path, flag);
   try {
-    for (let i = 0; i < lines.length; i += 1000) {
-      const bytes = Buffer.from(
-        lines
-          .slice(i, i + 1000)
-          .map((line) => `${line}\n`)
-          .join(''),
-      );
-      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
-    }
-    if (flag === 'a') fdatasyncSync(file);
-    else fsyncSync(file);
+    for (let i = 0; i < lines.length; i += 1000) await file.writeFile(asText(lines.slice(i, i + 1000)));
+    await file.datasync();
   } finally {
-    closeSync(file);
+    await file.close();
   }
 }
 
 /** Writes beside its place first, then moves: the old file is there until the new one is whole. */
-function replaceFile(path: string, lines: readonly string[]): void {
-  const temporary = `${path}.${process.pid}.part`;
-  writeFile(temporary, 'w', lines);
-  renameSync(temporary, path);
+async function replaceFile(path: string, lines: readonly string[]): Promise<void> {
+  const temporary = `${path}.part`;
+  await writeLines(temporary, 'w', lines);
+  await rename(temporary, path);
 }
 
 /** A folder for a new run, not made yet. */
@@ -74,13 +65,17 @@ export interface FoundRun {
 
 /** True for the folder of a run. */
 export function isRun(folder: string): boolean {
-  return existsSync(join(folder, METADATA)) || existsSync(join(folder, RESULTS));
+  return [METADATA, RESULTS, EPISODES].some((file) => existsSync(join(folder, file)));
 }
 
 /** Reads what a run says of itself. */
 export function openRun(folder: string): FoundRun {
-  const [results, metadata] = [join(folder, RESULTS), join(folder, METADATA)];
-  const times = [results, metadata].filter((path) => existsSync(path)).map((path) => statSync(path).mtimeMs);
+  const [results, metadata, episodes] = [RESULTS, METADATA, EPISODES].map((file) => join(folder, file)) as [
+    string,
+    string,
+    string,
+  ];
+  const times = [results, metadata, episodes].filter((path) => existsSync(path)).map((path) => statSync(path).mtimeMs);
   const text = existsSync(metadata) ? readFileSync(metadata, 'utf8') : undefined;
   return { folder, metadata: parseMetadata(text), time: Math.max(0, ...times) };
 }

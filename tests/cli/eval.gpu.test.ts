@@ -78,35 +78,39 @@ it('evaluates the shipped starter with vf-eval’s flags, saves what it says, an
   expect(order(rowsOf(onlyRun(join(scratch, 'again'))))).toEqual(order(rowsOf(run)));
 });
 
-it('the same environment by the native client and over HTTP gives the same folders', async () => {
-  const native = await loadNative(await testGpu(), diskFolder(starterPath('reverse-text')), 'one');
-  try {
-    const env = libraryEntry('reverse-text').load();
-    const options = { numExamples: 8, rolloutsPerExample: 2, sampling: { temperature: 0 } };
-    const play = async (folder: string, model: ChatModel, baseUrl = '') => {
-      const path = join(scratch, 'same', folder);
-      await evaluate(env, model, { ...options, store: diskStore(path), labels: { baseUrl } });
-      return { rows: rowsOf(path), metadata: metadataOf(path), saved: await readRun(diskStore(path)) };
-    };
-    const ours = await play('native', native.model);
-    const endpoint = await serve(modelHandler(native.model, () => [1, 2]));
-    endpoints.push(endpoint);
-    for (const stream of [false, true]) {
-      const { baseUrl } = endpoint;
-      const http = await play(`http-${stream}`, new OpenAIModel({ baseUrl, model: 'one', stream }), baseUrl);
-      expect(shapeOf(http.rows)).toEqual(shapeOf(ours.rows));
-      expect(shapeOf(http.metadata)).toEqual(shapeOf(ours.metadata));
-      // Greedy replies are the same, and so is everything but the clock.
-      const order = (rows: ResultRow[]) =>
-        rows.sort((a, b) => a.example_id - b.example_id || a.terrarium.rollout - b.terrarium.rollout).map(timeless);
-      expect(order(http.rows)).toEqual(order(ours.rows));
-      expect({ ...http.metadata, time: 0, base_url: '' }).toEqual({ ...ours.metadata, time: 0 });
-      expect(http.saved.unreadable).toEqual([]);
+it.each(['reverse-text', 'wiki-search-mini'])(
+  '%s by the native client and over HTTP: the same folders',
+  async (name) => {
+    const native = await loadNative(await testGpu(), diskFolder(starterPath(name)), 'one');
+    try {
+      const env = libraryEntry(name).load();
+      const options = { numExamples: 8, rolloutsPerExample: 2, sampling: { temperature: 0 } };
+      const play = async (folder: string, model: ChatModel, baseUrl = '') => {
+        const path = join(scratch, 'same', name, folder);
+        await evaluate(env, model, { ...options, store: diskStore(path), labels: { baseUrl } });
+        return { rows: rowsOf(path), metadata: metadataOf(path), saved: await readRun(diskStore(path)) };
+      };
+      const ours = await play('native', native.model);
+      const endpoint = await serve(modelHandler(native.model, () => [1, 2]));
+      endpoints.push(endpoint);
+      for (const stream of [false, true]) {
+        const { baseUrl } = endpoint;
+        const http = await play(`http-${stream}`, new OpenAIModel({ baseUrl, model: 'one', stream }), baseUrl);
+        expect(shapeOf(http.rows)).toEqual(shapeOf(ours.rows));
+        expect(shapeOf(http.metadata)).toEqual(shapeOf(ours.metadata));
+        // Greedy replies are the same, and so is everything but the clock.
+        const order = (rows: ResultRow[]) =>
+          rows.sort((a, b) => a.example_id - b.example_id || a.terrarium.rollout - b.terrarium.rollout).map(timeless);
+        expect(order(http.rows)).toEqual(order(ours.rows));
+        expect({ ...http.metadata, time: 0, base_url: '' }).toEqual({ ...ours.metadata, time: 0 });
+        expect(http.saved.unreadable).toEqual([]);
+        if (name === 'wiki-search-mini') expect(http.rows.some(({ metrics }) => metrics.search_calls! > 0)).toBe(true);
+      }
+    } finally {
+      native.destroy();
     }
-  } finally {
-    native.destroy();
-  }
-});
+  },
+);
 
 it('killed ten times at random moments and resumed each time: the uninterrupted run, and no rollout twice', async () => {
   const endpoint = await reversing(25);
@@ -238,6 +242,7 @@ it('init, test, edit, eval, view: the first ten minutes', async () => {
   const failing = await terrarium(['test', folder]);
   expect(failing.code).toBe(1); // a perfect player now earns 1.5: the test says so
   expect(failing.out).toMatch(/1\.5 !== 1/);
+  expect(failing.out).toContain(`${join(folder, 'my-env.test.ts')}:12:`);
 
   const outputs = join(scratch, 'first/outputs');
   const flags = ['-m', 'starters/reverse-text', '-n', '5', '-r', '2', '-s', '--output-dir', outputs];

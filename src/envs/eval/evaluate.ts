@@ -92,9 +92,18 @@ export class EvaluationError extends Error {
   override name = 'EvaluationError';
 }
 
+/** The device under the model was lost: no rollout can be played any more, and none is to blame. */
+export class ModelGoneError extends Error {
+  override name = 'ModelGoneError';
+}
+
+/** Errors of the model after which there is none. */
+const GONE: ReadonlySet<string> = new Set(['DeviceLostError', 'GeneratorDestroyedError']);
+
 /** Errors of the model that no second try mends. */
 const HOPELESS: ReadonlySet<string> = new Set([
-  ...['AuthenticationError', 'ModelNotFoundError', 'BadRequestError', 'TokenizerError', 'CheckpointError'],
+  ...['AuthenticationError', 'ModelNotFoundError', 'BadRequestError', 'NotAnApiError'], // an endpoint's
+  ...['TokenizerError', 'NonFiniteLogitsError'], // our own model's
 ]);
 
 /** Some rollouts of one example that are played and stored together. */
@@ -109,8 +118,9 @@ interface Job {
  * A rollout that the model failed (an endpoint that is down, a lost device) is played again with growing pauses; where
  * that does not help it stays with its error, and is left out of every mean: it is never a reward of 0. Errors of the
  * environment or of a reward function are kept as they are.
- * @throws EvaluationError for settings that make no sense, ResultsError for a store that holds something else, the
- * signal's reason when cancelled, and whatever the store throws
+ * @throws EvaluationError for settings that make no sense, ResultsError for a store that holds something else,
+ * ModelGoneError when the model's device is lost (what is finished stays, a resume goes on), the signal's reason when
+ * cancelled, and whatever the store throws
  */
 export async function evaluate(env: Environment, model: ChatModel, options: EvaluateOptions = {}): Promise<Evaluation> {
   return new EvalRun(env, model, options).run();
@@ -255,6 +265,8 @@ class EvalRun {
     const random = new Random(jitterKey(this.#options(job, job.rollouts[0]!).key));
     for (let attempt = 0; ; attempt++) {
       const traces = await this.#play(job);
+      const gone = traces.find(({ error }) => error && GONE.has(error.name))?.error;
+      if (gone) throw new ModelGoneError(`the model is gone: ${gone.name}: ${gone.message}`);
       const worthIt = traces.some(({ error }) => error?.source === 'model' && !HOPELESS.has(error.name));
       if (!worthIt || attempt >= maxRetries) return traces;
       await sleep(backOff(attempt, retrySeconds, random), this.#signal);

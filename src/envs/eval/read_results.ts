@@ -1,15 +1,18 @@
 /**
  * @file Reads results that we or verifiers wrote: v0.1.8 (pandas' JSON), its newest form and ours become traces. What an
- * older form does not say is empty; a line that cannot be read is reported and left out.
+ * older form does not say is empty; a line that cannot be read is reported and left out. The files of verifiers 1, which
+ * are another form altogether, are read by read_episodes.ts.
  */
-import type { FinishReason, Message, ParseIssue, ToolCall, ToolSchema } from '../types';
+import type { FinishReason, Message, ParseIssue } from '../types';
 import type { Span, Trace, TraceError, Turn } from '../trace';
 import { RESULTS_VERSION, isColumn } from './results';
 import type { MetadataExtras, ResultMetadata, ResultTool } from './results';
+import { isObject, listIn, numberIn, numbersIn, objectIn, parseJson, spanIn, textIn, textOrNull } from './json_fields';
+import type { Json } from './json_fields';
+import { parseEpisode } from './read_episodes';
+import { MODEL_ERRORS, messagesIn, toolsIn } from './read_messages';
 import type { ResultStore } from './store';
 import type { SavedTrace, TokenUsage } from './usage';
-
-type Json = Record<string, unknown>;
 
 /** A results file as it was found. */
 export interface SavedRun {
@@ -39,7 +42,11 @@ export async function readRun(store: ResultStore): Promise<SavedRun> {
   const unreadable: UnreadableLine[] = [];
   for await (const saved of readLines(store, metadata.env_id)) {
     if ('trace' in saved) traces.push(saved.trace);
-    else unreadable.push({ line: saved.line, reason: saved.reason });
+    else {
+      const episode = parseEpisode(saved.text, (example) => traces.filter((t) => t.exampleId === example).length);
+      if (episode) traces.push(...episode);
+      else unreadable.push({ line: saved.line, reason: saved.reason });
+    }
   }
   return { metadata, traces, unreadable };
 }
@@ -154,72 +161,6 @@ export function parseMetadata(text: string | undefined): ResultMetadata {
   };
 }
 
-/** JSON, or Python's idea of it: its bare NaN and Infinity become null. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const valid = text.replaceAll(/"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g, (part) =>
-      part.startsWith('"') ? part : 'null',
-    );
-    if (valid === text) throw error;
-    return JSON.parse(valid);
-  }
-}
-
-/** Messages, or the plain text of a completion model. */
-function messagesIn(value: unknown, role: 'user' | 'assistant'): Message[] {
-  if (typeof value === 'string') return [{ role, content: value }];
-  return listIn<Json>(value).filter(isObject).map(messageIn);
-}
-
-function messageIn(message: Json): Message {
-  const calls = listIn<unknown>(message.tool_calls).map(toolCallIn);
-  return {
-    role: textIn(message.role) as Message['role'],
-    content: contentIn(message.content),
-    ...(calls.length > 0 && { toolCalls: calls }),
-    ...(typeof message.tool_call_id === 'string' && { toolCallId: message.tool_call_id }),
-  };
-}
-
-/** Text; of a list of parts the texts, and what the others are. */
-function contentIn(content: unknown): string {
-  if (typeof content === 'string') return content;
-  return listIn<Json>(content)
-    .map((part) => (typeof part.text === 'string' ? part.text : `[${textIn(part.type) || 'content'}]`))
-    .join('');
-}
-
-/** `{ id, name, arguments }` or `{ id, function: { name, arguments } }`, itself or as JSON text. */
-function toolCallIn(value: unknown): ToolCall {
-  let call = objectIn(value);
-  if (typeof value === 'string') {
-    try {
-      call = objectIn(JSON.parse(value));
-    } catch {
-      call = { arguments: value }; // shown as it is
-    }
-  }
-  const inner = isObject(call.function) ? call.function : call;
-  const args = inner.arguments ?? '';
-  return {
-    id: textIn(call.id),
-    name: textIn(inner.name),
-    arguments: typeof args === 'string' ? args : JSON.stringify(args),
-  };
-}
-
-function toolsIn(value: unknown): ToolSchema[] {
-  return listIn<Json>(value).map((tool) => {
-    const { name, description, parameters } = isObject(tool.function) ? tool.function : tool;
-    return { name: textIn(name), description: textIn(description), parameters: objectIn(parameters) };
-  });
-}
-
-/** Upstream's errors that are the model's or the machine's: such rollouts are worth another try. */
-const MODEL_ERRORS = /Model|Infra|Sandbox|Tunnel|Provider|API|Timeout/;
-
 function errorIn(value: unknown, ours: Json): TraceError | null {
   if (value == null) return null;
   const error = isObject(value) ? value : { error: 'Error', message: textIn(value) };
@@ -304,42 +245,4 @@ function usageIn(value: unknown): TokenUsage | null {
     final_output_tokens: count('final_output_tokens'),
     final_input_tokens: count('final_input_tokens'),
   };
-}
-
-function spanIn(value: unknown): Span {
-  const { start, end } = objectIn(value);
-  return { start: numberIn(start) ?? 0, end: numberIn(end) ?? 0 };
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function objectIn(value: unknown): Json {
-  return isObject(value) ? value : {};
-}
-
-function listIn<T>(value: unknown): T[] {
-  return Array.isArray(value) ? (value as T[]) : [];
-}
-
-function textIn(value: unknown): string {
-  return typeof value === 'string' ? value : '';
-}
-
-function textOrNull(value: unknown): string | null {
-  return typeof value === 'string' ? value : null;
-}
-
-function numberIn(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
-}
-
-function numbersIn(value: unknown): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(objectIn(value)).flatMap(([name, item]) => {
-      const number = numberIn(item);
-      return number === undefined ? [] : [[name, number]];
-    }),
-  );
 }

@@ -10,6 +10,8 @@ import type { ResultStore } from './store';
 
 export class ResultsWriter {
   #last: Promise<void> = Promise.resolve();
+  /** Lines that wait for their turn; all of them are one write. */
+  #batch: { lines: string[]; written: Promise<void> } | undefined;
   #metadataQueued = false;
   /** When metadata was written last, and how long that took, in seconds. */
   #written = { at: -Infinity, cost: 0 };
@@ -28,7 +30,15 @@ export class ResultsWriter {
    */
   async append(traces: readonly Trace[]): Promise<void> {
     const lines = traces.map((trace) => formatRow(trace, { tokens: this.tokens }));
-    await this.#queue(() => this.store.append(lines));
+    if (this.#batch) this.#batch.lines.push(...lines);
+    else {
+      const written = this.#queue(() => {
+        this.#batch = undefined;
+        return this.store.append(lines);
+      });
+      this.#batch = { lines, written };
+    }
+    await this.#batch.written;
     this.#check();
   }
 

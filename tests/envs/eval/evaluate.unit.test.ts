@@ -162,6 +162,20 @@ it('an error that no retry mends is not retried; with nothing scored there is no
   expect(metadata).toMatchObject({ avg_reward: null, avg_error: 1, pass_at_k: {} });
 });
 
+it('a lost device ends the run instead of failing what is left of it; a resume goes on', async () => {
+  let calls = 0;
+  const lost = () => Object.assign(new Error('the GPU was reset'), { name: 'DeviceLostError' });
+  const model = new ScriptedModel(() => (++calls > 4 ? lost() : '1'));
+  const store = new MemoryStore();
+  const run = evaluate(sums(9), model, { store, maxConcurrent: 1 });
+  await expect(run).rejects.toThrow('the model is gone: DeviceLostError: the GPU was reset');
+  expect(calls).toBe(5);
+  expect(parseLines(store.results).map(({ error }) => error)).toEqual([null, null, null, null]);
+  const { resumed, traces } = await evaluate(sums(9), new ScriptedModel(() => '1'), { store, resume: true });
+  expect(resumed).toEqual({ kept: 4, failed: 0, dropped: 0 });
+  expect(traces).toHaveLength(9);
+});
+
 it('plays a whole group again where one of it failed and the group is scored together', async () => {
   let calls = 0;
   const model = new ScriptedModel(() => (++calls === 2 ? new Error('once') : 'x'));

@@ -89,6 +89,44 @@ it('reads both kinds of tool calls, the answers to them where they are kept, and
   expect(summarize(traces)).toMatchObject({ failed: 2, reward: { rollouts: 6 } });
 });
 
+it('reads the episodes of verifiers 1 into the same type', async () => {
+  const text = readFileSync(join(GOLDEN, 'v1/tools/traces.jsonl'), 'utf8');
+  const { traces, unreadable } = await readRun(new MemoryStore(`${text}{"id": "torn`));
+  expect(unreadable).toHaveLength(1);
+  const [success, cutOff, failed, never] = traces;
+  expect(success).toMatchObject({
+    environment: 'golden-tools',
+    exampleId: 0,
+    prompt: [{ role: 'user', content: 'Add 2 and 3, then report.' }],
+    completion: [
+      { role: 'assistant', content: '', toolCalls: CALLS },
+      { role: 'tool', content: '5', toolCallId: 'call_a0' },
+      { role: 'assistant', content: 'The sum is 5' },
+    ],
+    answer: '5',
+    metrics: { has_answer: 1, third: 1 / 3, num_turns: 2 },
+    stopCondition: 'agent_completed',
+    error: null,
+    tokenUsage: { input_tokens: 16, output_tokens: 7, final_output_tokens: 7, final_input_tokens: 7 },
+  });
+  expect(success!.reward).toBeCloseTo(1.1, 12);
+  expect(
+    success!.turns.map(({ finishReason, promptMessages, tokens }) => [finishReason, promptMessages, tokens]),
+  ).toEqual([
+    ['tool_calls', 1, { promptIds: [1, 2, 3], completionIds: [4, 5], logprobs: [-0.1, -0.25] }],
+    ['stop', 3, { promptIds: [1, 2, 3, 4, 5, 6, 7], completionIds: [8, 9, 10], logprobs: [-0.5, -0.01, -1] }],
+  ]);
+  expect(cutOff).toMatchObject({ reward: 0, isTruncated: true, turns: [{ finishReason: 'length' }] });
+  expect(cutOff!.turns[0]!.tokens).toBeUndefined();
+  expect(failed).toMatchObject({ reward: null, error: { source: 'model', name: 'ProviderError' }, completion: [] });
+  expect(never).toMatchObject({
+    prompt: [{ role: 'user', content: 'Never starts.' }],
+    reward: null,
+    error: { source: 'environment', name: 'RuntimeError', message: 'box did not start' },
+  });
+  expect(summarize(traces)).toMatchObject({ rollouts: 4, failed: 2, reward: { rollouts: 2 } });
+});
+
 /** Like the fixture's: counts tokens as words. */
 function counting(name: string, model: ChatModel): ChatModel {
   const words = (text: string) => text.split(/\s+/).filter(Boolean).length;

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { MemoryStore, evaluate, readRun } from '../../../src/envs';
 import type { Environment, EvaluateOptions, ResultMetadata, ResumeReport } from '../../../src/envs';
@@ -201,6 +203,34 @@ it('results without metadata can be gone on with, and an empty store begins', as
   const again = new MemoryStore(store.results);
   const { resumed } = await evaluate(env, new ScriptedModel(() => '1'), { store: again, resume: true });
   expect(resumed).toEqual({ kept: 2, failed: 0, dropped: 0 });
+});
+
+it('goes on with a run that upstream began and that was torn', async () => {
+  const folder = join(
+    process.env.ORACLE_DIR ?? join(import.meta.dirname, '../../oracle'),
+    'verifiers/results/head-legacy/resume_before',
+  );
+  const [results, metadata] = ['results.jsonl', 'metadata.json'].map((file) =>
+    readFileSync(join(folder, file), 'utf8'),
+  );
+  const store = new MemoryStore(results, metadata);
+  const good = results!.split('\n').slice(0, 3);
+  const env = Object.assign(sums(3), { name: 'golden-tools' });
+  const script = new ScriptedModel(() => '1');
+  const model = Object.assign(script, { name: 'example/scripted-1' });
+  const { resumed, traces } = await evaluate(env, model, { store, rolloutsPerExample: 2, resume: true });
+  expect(resumed).toEqual({ kept: 3, failed: 0, dropped: 1 });
+  expect(script.requests).toHaveLength(3);
+  expect(traces.map(({ exampleId, rollout }) => `${exampleId}/${rollout}`)).toEqual([
+    '0/0',
+    '0/1',
+    '1/0',
+    '1/1',
+    '2/0',
+    '2/1',
+  ]);
+  expect(store.results.split('\n').slice(0, 3)).toEqual(good);
+  expect(parseLines(store.results)).toHaveLength(6);
 });
 
 it('half a group that is scored as a whole begins again', async () => {
