@@ -10,3 +10,4 @@ export * from './rollouts';
 export * from './run';
 export * from './schedule';
 export * from './sft';
+export * from './snapshot';
