@@ -29,6 +29,8 @@ function step(changes: Partial<Extract<Metric, { event: 'step' }>>): Metric {
     updateSeconds: 0.5,
     idleSeconds: 0.5,
     tokensPerSecond: 1234.5,
+    rewardByEnding: { truncated: null, complete: 0.25 },
+    sampledEntropy: 0.5,
     ...changes,
   };
 }

@@ -5,7 +5,7 @@
  * nothing is said. Pure: the same reports give the same findings, with or without a model at hand.
  */
 import type { TrainConfig } from '../config';
-import type { StepReport } from '../grpo';
+import type { StepReport } from '../report';
 import { failureSymptom } from './failure';
 import { FINDING_KINDS, TITLES } from './finding';
 import type { Diagnosis, Finding, FindingKind, Symptom } from './finding';

@@ -1,5 +1,5 @@
 /** @file A policy that stopped exploring too early, or is paid so well for exploring that it never settles. */
-import type { StepReport } from '../grpo';
+import type { StepReport } from '../report';
 import { gentler } from './policy';
 import { average } from './history';
 import type { Rule } from './rule';

@@ -1,7 +1,7 @@
 /** @file What rules look at: everything a run has reported so far, and averages over parts of it. */
 import { mean } from '../advantages';
 import type { TrainConfig } from '../config';
-import type { StepReport } from '../grpo';
+import type { StepReport } from '../report';
 import type { EvalResult } from '../rollouts';
 
 export interface EvalRecord {

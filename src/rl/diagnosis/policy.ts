@@ -1,7 +1,7 @@
 /** @file A policy that is moved too far: past its rollouts, away from its reference, by spikes, or over a cliff. */
 import { resolveConfig } from '../config';
 import type { TrainConfig } from '../config';
-import type { StepReport } from '../grpo';
+import type { StepReport } from '../report';
 import { PRESETS } from '../presets';
 import type { SettingAdvice } from './finding';
 import { average, median, movingMeans, round } from './history';

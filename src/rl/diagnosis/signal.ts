@@ -1,5 +1,5 @@
 /** @file Groups whose rollouts all earn the same teach nothing: because the tasks are too hard, too easy, or sampled alike. */
-import type { StepReport } from '../grpo';
+import type { StepReport } from '../report';
 import { libraryEntry, LIBRARY } from '../../envs';
 import type { TrainConfig } from '../config';
 import type { SettingAdvice } from './finding';
