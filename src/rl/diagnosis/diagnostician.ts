@@ -128,7 +128,7 @@ export class Diagnostician {
 }
 
 function findingOf(kind: FindingKind, symptom: Symptom, since: number): Finding {
-  return { kind, title: TITLES[kind], since, remedy: '', ...symptom };
+  return { kind, title: TITLES[kind], since, remedy: '', ...symptom } satisfies Finding;
 }
 
 function isStep(event: Observed): event is { event: 'step' } & StepReport {

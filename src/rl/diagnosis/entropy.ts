@@ -1,7 +1,7 @@
 /** @file A policy that stopped exploring too early, or is paid so well for exploring that it never settles. */
 import type { StepReport } from '../report';
-import { gentler } from './policy';
 import { average } from './history';
+import { entropyOf, gentler } from './policy';
 import type { Rule } from './rule';
 
 const WINDOW = 5;
@@ -65,9 +65,6 @@ export const ENTROPY_BONUS: Rule = {
     };
   },
 };
-
-/** Of all rollouts, in nats per token: also known where a step has no update. */
-const entropyOf = (step: StepReport) => step.sampledEntropy;
 
 /** How much more reward the last steps had than those before them. */
 function progress(history: Parameters<Rule['look']>[0]): number {

@@ -45,6 +45,8 @@ export interface Symptom {
   remedy?: string;
   /** The figures that it goes by, and the thresholds they crossed. */
   evidence: Record<string, number>;
+  /** Step at which it began, where that is earlier than the step that showed it. */
+  since?: number;
 }
 
 /** A fault that a run shows. */

@@ -107,6 +107,9 @@ const WINDOW = 2;
 /** Lost of the best reward so far, counted from the lowest that any rollout had. */
 const FALL = 0.5;
 
+/** Share of the first step's entropy. A policy with less has settled on one reply: the fall is that one's doing. */
+const SETTLED = 0.2;
+
 /** Standard errors that the fall must exceed, too: with few groups a mean jumps by itself. */
 const ERRORS = 3;
 
@@ -122,8 +125,9 @@ export const REWARD_COLLAPSE: Rule = {
     const { low } = history.rewardRange();
     const error = average(steps, standardError)! * Math.SQRT2;
     const fall = best - now;
-    if (fall < (FALL / 2) * (best - low)) return 'well';
+    if (fall <= (FALL / 2) * (best - low)) return 'well';
     if (fall < FALL * (best - low) || fall < ERRORS * error) return 'unclear';
+    if (average(history.recent(WINDOW), entropyOf)! < SETTLED * entropyOf(steps[0]!)) return 'unclear';
     return {
       message:
         `The mean reward fell from ${best.toFixed(3)} to ${now.toFixed(3)}: the updates are so large that they broke what the ` +
@@ -134,6 +138,9 @@ export const REWARD_COLLAPSE: Rule = {
     };
   },
 };
+
+/** Of all rollouts, in nats per token: also known where a step has no update. */
+export const entropyOf = (step: StepReport) => step.sampledEntropy;
 
 /** Of a step's mean reward: rollouts of one group are much alike, so groups are what counts. */
 function standardError({ reward, groups }: StepReport): number {

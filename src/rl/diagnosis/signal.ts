@@ -17,6 +17,9 @@ const WINDOW = 3;
 const SILENT = 0.75;
 const AUDIBLE = 0.5;
 
+/** Groups of either kind that make a mixture: fewer are the odd exception among groups of the other kind. */
+const BOTH = 0.15;
+
 /** Solving more than this at any time shows that the tasks are within reach: then something else went wrong. */
 const WITHIN_REACH = 0.2;
 
@@ -54,8 +57,10 @@ export const TOO_HARD: Rule = {
           ? [{ key: 'grpo.group_size', now: grpo.group_size, to: grpo.group_size * 4 }]
           : []),
       ],
-      remedy: 'Or start from a model that can do it now and then: a supervised warm-up (sft.steps), or a partial reward.',
+      remedy:
+        'Or start from a model that can do it now and then: a supervised warm-up (sft.steps), or a partial reward.',
       evidence: { tooHardShare: hard, threshold: SILENT, solveRate: newest.solveRate, bestSolveRate: best },
+      since: history.steps[0]!.step,
     };
   },
 };
@@ -76,6 +81,7 @@ export const TOO_EASY: Rule = {
       settings: [...warmer(config), ...removable(config, 'max')],
       remedy: 'Or give it harder tasks, by the options of the environment, or another environment.',
       evidence: { tooEasyShare: easy, threshold: SILENT, solveRate: history.newest.solveRate },
+      since: history.steps[0]!.step,
     };
   },
 };
@@ -88,7 +94,7 @@ export const TOO_ALIKE: Rule = {
     if (early) return early;
     const steps = history.recent(WINDOW);
     const [hard, easy] = [average(steps, tooHard)!, average(steps, tooEasy)!];
-    if (hard >= SILENT || easy >= SILENT) return 'unclear';
+    if (Math.min(hard, easy) < BOTH) return 'unclear';
     const { config } = history;
     const { grpo } = config;
     return {
@@ -102,6 +108,7 @@ export const TOO_ALIKE: Rule = {
           : []),
       ],
       evidence: { tooHardShare: hard, tooEasyShare: easy, threshold: SILENT, temperature: config.sampling.temperature },
+      since: history.steps[0]!.step,
     };
   },
 };
