@@ -26,16 +26,16 @@ export const ENTROPY_COLLAPSE: Rule = {
     if (now > LEFT * first || solved > SOLVED || progress(history) > PROGRESS) return 'unclear';
     const { config } = history;
     const { grpo } = config;
+    // Worth a few percent of the reward while entropy is what it was at first.
+    const bonus = { key: 'grpo.entropy_coefficient', now: grpo.entropy_coefficient, to: 0.02 };
     return {
       message:
         `Entropy fell from ${first.toFixed(3)} to ${now.toFixed(3)} nats per token while ${Math.round(100 * solved)}% of the ` +
         'tasks are solved: the policy settled on one way of answering before it found a good one, and tries no other.',
       settings: [
-        // A bonus worth a few percent of the reward while entropy is what it was at first.
-        ...(grpo.entropy_coefficient <= 0
-          ? [{ key: 'grpo.entropy_coefficient', now: grpo.entropy_coefficient, to: 0.02 }]
-          : []),
+        ...(grpo.entropy_coefficient < 0 ? [bonus] : []),
         { key: 'grpo.lr', now: grpo.lr, to: gentler(config) },
+        ...(grpo.entropy_coefficient === 0 ? [bonus] : []),
       ],
       remedy: 'A larger grpo.group_size tries more, too.',
       evidence: { entropyAtFirst: first, entropyNow: now, left: now / first, threshold: LEFT, solveRate: solved },
