@@ -150,7 +150,8 @@ it('a token weight of 0 leaves a token without gradient: two runs that differ th
 
 it('a KL to the start holds the policy back', async () => {
   const kl = async (beta: number) => {
-    const run = await start([{ grpo: { beta, lr: 0.001, steps: 10 } }]);
+    const late: RewardFunction = ({ response }) => [...response].reduce((sum, c) => sum + c.charCodeAt(0), 0) / 600;
+    const run = await start([{ grpo: { beta, lr: 0.001, steps: 10 } }], late);
     const events = await finish(run);
     return stepsOf(events).map((step) => step.update!.referenceKl);
   };
