@@ -177,3 +177,16 @@ it('advice reads as a sentence', () => {
     'Remove env_args.min_length (now 12); or set env_args.reward to exact (now recall). Or give up.',
   );
 });
+
+it('a tool that is called less often, because of the tasks drawn, is no sign of a reward that misleads', () => {
+  const settings = config();
+  const calls = [0.2, 0.3, 0.4, 0.4, 0.4, 0.1, 0.1, 0.1, 0.1];
+  const run = (name: string) =>
+    told(
+      steps(calls, (value) => ({ metrics: { [name]: value } })),
+      settings,
+      new Diagnostician(settings, { metrics: [name] }),
+    );
+  expect(run('dbl_calls')).toEqual([]);
+  expect(run('exactMatch')).toEqual(['misleading-reward found@8']);
+});

@@ -35,8 +35,11 @@ const WINDOW = 3;
 /** Of a measure between 0 and 1: more than the noise of 128 rollouts over three steps (a standard error of 0.025). */
 const LOST = 0.2;
 
-/** Metrics with such a name measure what the task is about. Others count as such once they have risen with the reward. */
-const GOAL = /exact|match|correct|solved|success|accuracy/i;
+/**
+ * Metrics with such a name measure what the task is about. Others do not: how often a tool is called goes up and down with
+ * the tasks that happen to be drawn.
+ */
+const GOAL = /exact|match|correct|similar|solved|success|accuracy/i;
 
 export const MISLEADING_REWARD: Rule = {
   kind: 'misleading-reward',
@@ -50,8 +53,7 @@ export const MISLEADING_REWARD: Rule = {
       const peak = values.indexOf(Math.max(...values));
       const [before, now] = [values[peak]!, values.at(-1)!];
       const gained = rewards.at(-1)! - rewards[peak]!;
-      const isGoal = GOAL.test(name) || before - values[0]! >= LOST / 2;
-      if (!isGoal || before - now < LOST / 2) continue;
+      if (before - now < LOST / 2) continue;
       verdict = 'unclear';
       if (before - now < LOST || gained < 0) continue;
       return {
@@ -67,10 +69,12 @@ export const MISLEADING_REWARD: Rule = {
   },
 };
 
-/** Metrics that are not rewarded and always lay between 0 and 1, as shares do; counts of turns or calls are not among them. */
+/** Shares that say how well the task is done and that nothing is rewarded for. */
 export function goals({ steps, metrics }: History): string[] {
-  return metrics.filter((name) =>
-    steps.every(({ metrics: values }) => values[name] !== undefined && values[name] >= 0 && values[name] <= 1),
+  return metrics.filter(
+    (name) =>
+      GOAL.test(name) &&
+      steps.every(({ metrics: values }) => values[name] !== undefined && values[name] >= 0 && values[name] <= 1),
   );
 }
 
