@@ -1,5 +1,5 @@
 /** @file A run as lines for people. */
-import type { Metric } from './run_loop';
+import type { Metric } from '../src/rl';
 
 /** One line per event for people, with rate and time left. */
 export class ProgressLine {

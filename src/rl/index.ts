@@ -11,3 +11,4 @@ export * from './run';
 export * from './schedule';
 export * from './sft';
 export * from './snapshot';
+export * from './store';
