@@ -1,5 +1,5 @@
 /** @file The folder of a new run: taken before the work starts, and gone again when nothing came of it. */
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunInUseError, RunStore } from '../src/rl';
 import type { RunStorage, TrainConfig } from '../src/rl';
@@ -8,6 +8,22 @@ import { userPath } from './paths';
 import { LOCK, diskStorage } from './run_storage';
 
 const ABOUT = 'run.json';
+
+/**
+ * Makes a folder for a run that comes from elsewhere, and proves that it can be written to.
+ * @throws OutputError when it holds something
+ */
+export function requireNew(path: string): void {
+  let found: string[];
+  try {
+    mkdirSync(userPath(path), { recursive: true });
+    accessSync(userPath(path), constants.W_OK);
+    found = readdirSync(userPath(path)).filter((name) => !name.startsWith(LOCK));
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+  if (found.length > 0) throw notEmpty(path, found);
+}
 
 export interface NewRun {
   store: RunStore;

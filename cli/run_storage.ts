@@ -156,7 +156,7 @@ function isAlive({ pid, host, started }: Holder): boolean {
 }
 
 /** When a process was started, in the system's ticks; '' where the system has no /proc. */
-function startOf(pid: number): string {
+export function startOf(pid: number): string {
   const path = `/proc/${pid}/stat`;
   if (!existsSync(path)) return '';
   const stat = readFileSync(path, 'utf8');

@@ -9,6 +9,7 @@ export * from './memory';
 export { metricOf, readMetrics } from './metrics';
 export type { Metric, Recovered } from './metrics';
 export * from './model_files';
+export * from './remove';
 export * from './run_store';
 export * from './storage';
 export * from './summary';

@@ -196,10 +196,10 @@ export class RunStore {
     return new StorageFullError(`${error.message}: ${what} is lost. ${kept} once there is room.`);
   }
 
-  /** The step with the best eval at temperature 1, the first of equals. */
+  /** The step with the best eval at temperature 1, the last of equals. */
   get bestStep(): number | undefined {
     let best: [number, number] | undefined;
-    for (const [step, score] of this.#scores) if (!best || score > best[1]) best = [step, score];
+    for (const [step, score] of this.#scores) if (!best || score >= best[1]) best = [step, score];
     return best?.[0];
   }
 
