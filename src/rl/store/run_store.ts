@@ -86,6 +86,7 @@ export class RunStore {
       const metrics = checkpoint ? await readMetrics(storage, checkpoint.metricsBytes) : [];
       await store.#checkMetrics(metrics, checkpoint);
       for (const name of bad) await removeCheckpoint(storage, name);
+      await storage.remove(MODEL_CONFIG); // of an earlier end, if there was one: no longer the run's model
       store.#started = true;
       store.#saved = checkpoint && { metricsBytes: checkpoint.metricsBytes, step: checkpoint.snapshot.step };
       for (const metric of metrics) if (metric.event === 'eval') store.#scores.set(metric.step, metric.result.t1);

@@ -11,11 +11,12 @@ import {
   listCheckpoints,
   loadCheckpointOf,
   readMetrics,
+  readRunRecord,
   removeRun,
 } from '../../../src/rl';
 import type { Files } from '../../../src/rl';
 import packageJson from '../../../package.json';
-import { CONFIG, MODEL, evaluated, play, snapshot, started, stepped, text } from './fake_run';
+import { CONFIG, MODEL, ended, evaluated, play, snapshot, started, stepped, text } from './fake_run';
 
 it('the version is that of the package', () => {
   expect(VERSION).toBe(packageJson.version);
@@ -121,6 +122,18 @@ it('a run that had not come to a checkpoint starts over', async () => {
   expect(await readMetrics(storage)).toEqual([]);
   await again.record(started());
   expect((await readMetrics(storage)).map(({ event }) => event)).toEqual(['start']);
+});
+
+it('the model of an earlier end does not pass for that of a run that goes on', async () => {
+  const { storage, store } = await play({ steps: 3 });
+  await store.finish(MODEL); // it was interrupted
+  await store.release();
+  const { store: again } = await RunStore.open(storage);
+  await again.record(stepped(4));
+  await again.record(ended()); // and killed here
+  expect((await readRunRecord(storage, 'mine')).finished).toBe(false);
+  await again.finish(MODEL);
+  expect((await readRunRecord(storage, 'mine')).finished).toBe(true);
 });
 
 it('a position that is saved again replaces the one before only when it is whole', async () => {
