@@ -83,7 +83,7 @@ async function resume(path: string, json: boolean): Promise<void> {
         ? `Going on with ${path} from step ${snapshot.step}\n`
         : `${path} had not come to a checkpoint: it starts over\n`,
     );
-    await train(about.config, { json, store, snapshot, sources, adapter: about.adapter });
+    await train(about.config, { json, store, snapshot, sources: sources(DISK), adapter: about.adapter });
   } finally {
     await store.release();
   }

@@ -11,13 +11,17 @@ import { TinyTokenizer, countParameters, initialValues } from '../model';
 import type { FileSource, ModelConfig } from '../model';
 import type { TrainConfig } from './config';
 import { UnfitConfigError } from './errors';
-import { grpoStep, samplingArgs } from './grpo';
-import type { StepReport } from './grpo';
+import { samplingArgs } from './batch';
+import { grpoStep } from './grpo';
+import type { GrpoFunctions } from './grpo';
+import { RolloutPipeline } from './pipeline';
 import { Policy, loadModel } from './policy';
 import type { LoadedModel, UpdateResult } from './policy';
+import { Reference, checkSameTokens } from './reference';
+import type { StepReport } from './report';
 import { solveRates } from './rollouts';
 import type { EvalResult, Group } from './rollouts';
-import { learningRate } from './schedule';
+import { learningRate, warmedUp } from './schedule';
 import { sftStep } from './sft';
 import type { RunSnapshot, WarmUpPosition } from './snapshot';
 
@@ -84,6 +88,7 @@ export class Run {
   #start: Float32Array<ArrayBuffer> | undefined;
   #evalBefore: EvalResult | null = null;
   #evalLast: EvalResult | null = null;
+  #best: { step: number; t1: number } | null = null;
   /** Time spent waiting for the consumer (a pause) does not count. */
   #clock = new Stopwatch(0);
 
@@ -91,6 +96,10 @@ export class Run {
     readonly config: TrainConfig,
     readonly env: Environment,
     readonly policy: Policy,
+    /** What a KL or a distillation is measured against, where there is one. */
+    readonly reference: Reference | undefined,
+    private readonly rollouts: RolloutPipeline,
+    private readonly functions: GrpoFunctions | undefined,
     isSkilled: boolean,
   ) {
     this.#warmUp = isSkilled || config.sft.steps === 0 ? null : { phase: 'skill', step: 0, first: 0 };
@@ -100,6 +109,7 @@ export class Run {
    * Reads the starting weights and reserves memory; nothing is computed yet.
    * @param sources where checkpoints come from; a run from scratch needs none
    * @param environment one of your own; by default the library's that config.env names
+   * @param functions code in place of settings
    * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, UnfitConfigError, GpuLimitError, GpuMemoryError
    */
   static async create(
@@ -107,6 +117,7 @@ export class Run {
     config: TrainConfig,
     sources: ModelSources = NO_SOURCES,
     environment?: Environment,
+    functions?: GrpoFunctions,
   ): Promise<Run> {
     const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
     let loaded: LoadedModel | undefined;
@@ -128,17 +139,21 @@ export class Run {
         maxNorm: optimizer.max_norm,
       },
     });
+    let reference: Reference | undefined;
     try {
       policy.setWeights(
         loaded?.tensors ?? initialValues(policy.weights, config.seed),
         loaded?.source ?? 'initialisation',
       );
       await checkFit(config, env, policy);
+      reference = await openReference(config, policy, sources);
+      const rollouts = await RolloutPipeline.create(policy, env, config);
+      return new Run(config, env, policy, reference, rollouts, functions, loaded !== undefined);
     } catch (error) {
+      reference?.destroy();
       policy.destroy();
       throw error;
     }
-    return new Run(config, env, policy, loaded !== undefined);
   }
 
   /** Runs to the end, event by event. Throws the signal's reason when it aborts; the weights are then those of the last step. */
@@ -165,7 +180,9 @@ export class Run {
 
     if (!this.#evalBefore) {
       this.#start = await policy.weights.readFlat();
+      if (!isFolder(grpo.reference)) this.reference?.weights.copyFrom(policy.weights);
       this.#evalBefore = this.#evalLast = await this.evaluate(options);
+      this.#rememberBest(0, this.#evalBefore);
       yield* emit({ event: 'eval', when: 'before', step: 0, result: this.#evalBefore });
       await this.#save(options);
     }
@@ -174,16 +191,21 @@ export class Run {
       const { report, groups } = await grpoStep(policy, this.env, {
         step,
         config,
+        rollouts: this.rollouts,
+        reference: this.reference,
+        functions: this.functions,
         signal: options.signal,
         onProgress: (done, total) =>
           options.onProgress?.({ phase: done < total ? 'sampling' : 'updating', done, total }),
       });
       this.#step = step;
+      if (isDue(step, grpo.reference_sync_interval)) this.reference?.weights.copyFrom(policy.weights);
       yield* emit({ event: 'step', ...report, groups_detail: groups });
       const isLast = step === grpo.steps;
       const evalDue = isLast || isDue(step, config.eval.interval);
       if (evalDue) {
         this.#evalLast = await this.evaluate(options);
+        this.#rememberBest(step, this.#evalLast);
         yield* emit({ event: 'eval', when: isLast ? 'after' : 'during', step, result: this.#evalLast });
       }
       if (evalDue || isDue(step, config.checkpoint.interval)) await this.#save(options);
@@ -199,17 +221,33 @@ export class Run {
     });
   }
 
+  /** Keeps the step of the best eval, and where the reference is to be the best, its weights. */
+  #rememberBest(step: number, { t1 }: EvalResult): void {
+    if (this.#best && t1 <= this.#best.t1) return;
+    this.#best = { step, t1 };
+    if (this.config.grpo.reference === 'best') this.reference?.weights.copyFrom(this.policy.weights);
+  }
+
   /** Everything needed to go on from here. To be called between two events. */
   async snapshot(): Promise<RunSnapshot> {
     const { arrays, optimizerStep } = await this.policy.snapshot();
+    const { state: rollouts, behind } = await this.rollouts.snapshot();
+    const reference = await this.reference?.weights.readFlat();
     return {
       step: this.#step,
-      arrays: { ...arrays, ...(this.#start && { start: this.#start }) },
+      arrays: {
+        ...arrays,
+        ...(this.#start && { start: this.#start }),
+        ...(reference && { reference }),
+        ...(behind && { behind }),
+      },
       state: {
         warmUp: this.#warmUp,
         optimizerStep,
         evalBefore: this.#evalBefore,
         evalLast: this.#evalLast,
+        best: this.#best,
+        rollouts,
         seconds: this.#clock.seconds,
       },
     };
@@ -217,11 +255,14 @@ export class Run {
 
   #restore({ step, arrays, state }: RunSnapshot): void {
     this.policy.restore({ arrays, optimizerStep: state.optimizerStep });
+    if (arrays.reference) this.reference?.weights.writeFlat(arrays.reference);
+    this.rollouts.restore(state.rollouts, arrays.behind);
     this.#step = step;
     this.#warmUp = state.warmUp;
     this.#start = arrays.start;
     this.#evalBefore = state.evalBefore;
     this.#evalLast = state.evalLast;
+    this.#best = state.best;
     this.#clock = new Stopwatch(state.seconds);
   }
 
@@ -254,7 +295,7 @@ export class Run {
       const step = at.step + 1;
       const skill = phase === 'skill';
       const steps = skill ? sft.steps : sft.careless_steps;
-      const lr = learningRate(skill ? sft.lr : sft.careless_lr, step, sft.warmup_steps);
+      const lr = learningRate(step, warmedUp(skill ? sft.lr : sft.careless_lr, sft.warmup_steps));
       const batch = { first, batchSize: sft.batch_size, seed, careless: skill ? 0 : sft.careless, lr };
       const update = await sftStep(policy, env, batch);
       const due = step % sft.eval_interval === 0;
@@ -269,7 +310,10 @@ export class Run {
     }
   }
 
+  /** Frees everything on the device, at any moment. Safe to call twice. */
   destroy(): void {
+    this.rollouts.destroy();
+    this.reference?.destroy();
     this.policy.destroy();
   }
 }
@@ -293,6 +337,32 @@ async function checkFit(config: TrainConfig, env: Environment, policy: Policy): 
       `a prompt of ${prompt} tokens and a reply of up to ${reply} (sampling.max_tokens) do not fit the model's context of ${context}`,
     );
   }
+}
+
+function isFolder(reference: string): boolean {
+  return reference !== 'start' && reference !== 'best';
+}
+
+/** The second model that the settings ask for, if any. */
+async function openReference(
+  { grpo }: TrainConfig,
+  policy: Policy,
+  sources: ModelSources,
+): Promise<Reference | undefined> {
+  if (grpo.beta === 0 && grpo.loss !== 'distill') return undefined;
+  const { tokens } = policy.trainProgram.options;
+  if (!isFolder(grpo.reference)) return Reference.create(policy.gpu, policy.config, tokens);
+  const teacher = await loadModel(await sources.folder(grpo.reference));
+  checkSameTokens(policy.tokenizer.tokens, teacher.tokenizer.tokens, teacher.source);
+  const { maxPositions: context } = teacher.config;
+  if (context < policy.config.maxPositions) {
+    throw new UnfitConfigError(
+      `grpo.reference ${teacher.source}: its context of ${context} is shorter than the policy's of ${policy.config.maxPositions}`,
+    );
+  }
+  const reference = await Reference.create(policy.gpu, teacher.config, tokens);
+  reference.load(teacher.tensors, teacher.source);
+  return reference;
 }
 
 function isDue(step: number, interval: number): boolean {

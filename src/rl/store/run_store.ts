@@ -39,8 +39,8 @@ export interface OpenedRun {
   about: RunAbout;
   /** Undefined: nothing was saved yet, the run starts over. */
   snapshot: RunSnapshot | undefined;
-  /** The checkpoint's own model, to begin with: what the run once started from may be gone. Undefined like the snapshot. */
-  sources: ModelSources | undefined;
+  /** Where its models come from: what it started from is in the checkpoint, and may be gone elsewhere. */
+  sources: (others: ModelSources) => ModelSources;
   /** What happened up to the snapshot. */
   metrics: Metric[];
   /** What was found damaged and is not used. */
@@ -95,7 +95,7 @@ export class RunStore {
         store,
         about,
         snapshot: checkpoint?.snapshot,
-        sources: checkpoint && sourcesOf(checkpoint),
+        sources: sourcesOf(checkpoint, about.config.start),
         metrics,
         problems,
       };
@@ -197,10 +197,10 @@ export class RunStore {
     return new StorageFullError(`${error.message}: ${what} is lost. ${kept} once there is room.`);
   }
 
-  /** The step with the best eval at temperature 1, the last of equals. */
+  /** The step with the best eval at temperature 1, the first of equals. */
   get bestStep(): number | undefined {
     let best: [number, number] | undefined;
-    for (const [step, score] of this.#scores) if (!best || score >= best[1]) best = [step, score];
+    for (const [step, score] of this.#scores) if (!best || score > best[1]) best = [step, score];
     return best?.[0];
   }
 
@@ -239,9 +239,14 @@ export class RunStore {
   }
 }
 
-function sourcesOf({ name, files }: LoadedCheckpoint): ModelSources {
-  const folder = { name, read: (file: string) => Promise.resolve(files.get(file)) };
-  return { starter: () => Promise.resolve(folder), folder: () => Promise.resolve(folder) };
+function sourcesOf(checkpoint: LoadedCheckpoint | undefined, start: string): OpenedRun['sources'] {
+  if (!checkpoint) return (others) => others;
+  const { name, files } = checkpoint;
+  const model = { name, read: (file: string) => Promise.resolve(files.get(file)) };
+  return ({ folder }) => ({
+    starter: () => Promise.resolve(model),
+    folder: (path) => (path === start ? Promise.resolve(model) : folder(path)),
+  });
 }
 
 export interface RunStoreOptions {

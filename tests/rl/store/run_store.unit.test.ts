@@ -103,8 +103,11 @@ it('goes on from the last checkpoint: arrays and state bit for bit, and nothing 
   expect((await storage.files()).map(({ path }) => path).filter((path) => path.includes('000004'))).toEqual([]);
 
   // Its model comes from the checkpoint, wherever the run once started from.
-  const folder = await opened.sources!.starter('even-digits');
-  expect(await folder!.read('config.json')).toEqual(MODEL.get('config.json'));
+  const others = { starter: () => Promise.resolve(undefined), folder: () => Promise.reject(new Error('gone')) };
+  const { starter, folder } = opened.sources(others);
+  expect(await (await starter('even-digits'))!.read('config.json')).toEqual(MODEL.get('config.json'));
+  expect(await (await folder(CONFIG.start)).read('config.json')).toEqual(MODEL.get('config.json'));
+  await expect(folder('the/teacher')).rejects.toThrow('gone');
 
   // And it goes on: the start is not told twice.
   await opened.store.record(started());
@@ -117,8 +120,8 @@ it('goes on from the last checkpoint: arrays and state bit for bit, and nothing 
 it('a run that had not come to a checkpoint starts over', async () => {
   const { storage, store } = await play({ steps: 0, checkpoints: false });
   await store.release();
-  const { snapshot: position, sources, store: again } = await RunStore.open(storage);
-  expect([position, sources]).toEqual([undefined, undefined]);
+  const { snapshot: position, store: again } = await RunStore.open(storage);
+  expect(position).toBeUndefined();
   expect(await readMetrics(storage)).toEqual([]);
   await again.record(started());
   expect((await readMetrics(storage)).map(({ event }) => event)).toEqual(['start']);
@@ -288,7 +291,7 @@ it('a disk that fills up ends in one error that says what can be resumed, and ha
   await expect(store.checkpoint(snapshot(3), large)).rejects.toThrow(
     /^memory is full: checkpoints\/step-000003\/.* could not be written: the checkpoint of step 3 is lost\. The run can be resumed from step 2 once there is room\.$/,
   );
-  expect(await listCheckpoints(storage)).toEqual(['step-000001', 'step-000002']);
+  expect(await listCheckpoints(storage)).toEqual(['step-000000', 'step-000001', 'step-000002']);
   await store.release();
   storage.capacity = Infinity;
   expect((await RunStore.open(storage)).snapshot!.step).toBe(2);
