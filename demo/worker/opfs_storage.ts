@@ -2,19 +2,18 @@
  * @file Runs in the browser's private file system (OPFS), in the same files as on disk: a folder per run. Only a worker can
  * write there. Nothing is renamed: a checkpoint counts once its manifest is there, and metrics only grow or are cut.
  */
-import { MemoryStorage, RunInUseError, StorageFullError } from '../../src/rl';
+import { RunInUseError, StorageFullError } from '../../src/rl';
 import type { RunStorage, StoredFile } from '../../src/rl';
-
-/** Where runs are kept, each under its own name. */
-export interface RunShelf {
-  /** Whether runs are there again after the page was closed. */
-  readonly lasts: boolean;
-  /** Names of all runs. */
-  names(): Promise<string[]>;
-  at(name: string): RunStorage;
-}
+import { memoryShelf } from './shelf';
+import type { RunShelf } from './shelf';
 
 const RUNS = 'runs';
+
+/** Times that a file is read before giving up on one that changes all the time. */
+const READS = 10;
+
+/** Before a run's name in the name of its lock. */
+const LOCKS = 'terrarium/';
 
 /** The browser's private file system or, in one that has none for this page, memory. */
 export async function openShelf(): Promise<RunShelf> {
@@ -28,22 +27,6 @@ export async function openShelf(): Promise<RunShelf> {
   }
 }
 
-/** Runs that last as long as the page. */
-export function memoryShelf(): RunShelf {
-  const runs = new Map<string, MemoryStorage>();
-  return {
-    lasts: false,
-    names: async () => {
-      const used = await Promise.all([...runs].map(async ([name, run]) => ((await run.files()).length > 0 ? name : '')));
-      return used.filter((name) => name !== '').sort();
-    },
-    at: (name) => {
-      if (!runs.has(name)) runs.set(name, new MemoryStorage(name));
-      return runs.get(name)!;
-    },
-  };
-}
-
 function opfsShelf(root: FileSystemDirectoryHandle): RunShelf {
   return {
     lasts: true,
@@ -51,6 +34,11 @@ function opfsShelf(root: FileSystemDirectoryHandle): RunShelf {
       const names: string[] = [];
       for await (const entry of entriesOf(root)) if (entry.kind === 'directory') names.push(entry.name);
       return names.sort();
+    },
+    inUse: async () => {
+      const { held = [] } = await navigator.locks.query();
+      const names = held.map((each) => each.name ?? '').filter((each) => each.startsWith(LOCKS));
+      return new Set(names.map((each) => each.slice(LOCKS.length)));
     },
     at: (name) => opfsStorage(root, name),
   };
@@ -84,7 +72,7 @@ function opfsStorage(root: FileSystemDirectoryHandle, name: string): RunStorage 
         handle.close();
       }
     } catch (error) {
-      throw isQuota(error) ? await full(name, path) : error;
+      throw isQuota(error) ? full(name, path) : error;
     }
   };
   return {
@@ -95,7 +83,7 @@ function opfsStorage(root: FileSystemDirectoryHandle, name: string): RunStorage 
     },
     read: async (path) => {
       const handle = await fileAt(path, false);
-      return handle && new Uint8Array(await (await handle.getFile()).arrayBuffer());
+      return handle && contentOf(handle);
     },
     write: (path, bytes) =>
       change(path, (file) => {
@@ -119,9 +107,22 @@ function opfsStorage(root: FileSystemDirectoryHandle, name: string): RunStorage 
   };
 }
 
+/** Reads a file, again where it was written to while it was being read. */
+async function contentOf(handle: FileSystemFileHandle): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return new Uint8Array(await (await handle.getFile()).arrayBuffer());
+    } catch (error) {
+      const changed = error instanceof DOMException && error.name === 'NotReadableError';
+      if (!changed || tries === READS) return ifMissing(error);
+    }
+  }
+}
+
 function put(file: FileSystemSyncAccessHandle, bytes: Uint8Array<ArrayBuffer>, at: number): void {
   const written = file.write(bytes, { at });
-  if (written < bytes.byteLength) throw new DOMException(`${written} of ${bytes.byteLength} bytes`, 'QuotaExceededError');
+  if (written < bytes.byteLength)
+    throw new DOMException(`${written} of ${bytes.byteLength} bytes`, 'QuotaExceededError');
 }
 
 async function filesBelow(folder: FileSystemDirectoryHandle, inside: string): Promise<StoredFile[]> {
@@ -129,7 +130,10 @@ async function filesBelow(folder: FileSystemDirectoryHandle, inside: string): Pr
   for await (const entry of entriesOf(folder)) {
     const path = inside + entry.name;
     if (entry.kind === 'directory') files.push(...(await filesBelow(entry as FileSystemDirectoryHandle, `${path}/`)));
-    else files.push({ path, bytes: (await (entry as FileSystemFileHandle).getFile()).size });
+    else {
+      const file = await (entry as FileSystemFileHandle).getFile().catch(ifMissing);
+      if (file) files.push({ path, bytes: file.size });
+    }
   }
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
@@ -156,9 +160,9 @@ function full(name: string, path: string): StorageFullError {
 /** Held by the worker: when it ends, however it ends, the browser lets go. */
 function lock(name: string): Promise<() => Promise<void>> {
   return new Promise((resolve, reject) => {
-    const held = navigator.locks.request(`terrarium/${name}`, { ifAvailable: true }, (granted) => {
+    const held = navigator.locks.request(LOCKS + name, { ifAvailable: true }, (granted) => {
       if (!granted) {
-        reject(new RunInUseError(`${name} is open in another tab of this browser`));
+        reject(new RunInUseError(`${name} is in use, here or in another tab of this browser`));
         return undefined;
       }
       return new Promise<void>((release) => {

@@ -10,6 +10,7 @@ export { metricOf, readMetrics } from './metrics';
 export type { Metric, Recovered } from './metrics';
 export * from './model_files';
 export * from './remove';
+export * from './rollouts';
 export * from './run_store';
 export * from './storage';
 export * from './summary';

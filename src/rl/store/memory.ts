@@ -59,6 +59,10 @@ export class MemoryStorage implements RunStorage {
     return Promise.resolve(this.capacity === Infinity ? undefined : this.capacity - this.#used);
   }
 
+  get isLocked(): boolean {
+    return this.#locked;
+  }
+
   lock(): Promise<() => Promise<void>> {
     if (this.#locked) return Promise.reject(new RunInUseError(`${this.name} is being written to by another run`));
     this.#locked = true;

@@ -243,9 +243,9 @@ function sourcesOf(checkpoint: LoadedCheckpoint | undefined, start: string): Ope
   if (!checkpoint) return (others) => others;
   const { name, files } = checkpoint;
   const model = { name, read: (file: string) => Promise.resolve(files.get(file)) };
-  return ({ folder }) => ({
+  return (others) => ({
     starter: () => Promise.resolve(model),
-    folder: (path) => (path === start ? Promise.resolve(model) : folder(path)),
+    folder: (path) => (path === start ? Promise.resolve(model) : others.folder(path)),
   });
 }
 

@@ -104,10 +104,10 @@ it('goes on from the last checkpoint: arrays and state bit for bit, and nothing 
 
   // Its model comes from the checkpoint, wherever the run once started from.
   const others = { starter: () => Promise.resolve(undefined), folder: () => Promise.reject(new Error('gone')) };
-  const { starter, folder } = opened.sources(others);
-  expect(await (await starter('even-digits'))!.read('config.json')).toEqual(MODEL.get('config.json'));
-  expect(await (await folder(CONFIG.start)).read('config.json')).toEqual(MODEL.get('config.json'));
-  await expect(folder('the/teacher')).rejects.toThrow('gone');
+  const sources = opened.sources(others);
+  expect(await (await sources.starter('even-digits'))!.read('config.json')).toEqual(MODEL.get('config.json'));
+  expect(await (await sources.folder(CONFIG.start)).read('config.json')).toEqual(MODEL.get('config.json'));
+  await expect(sources.folder('the/teacher')).rejects.toThrow('gone');
 
   // And it goes on: the start is not told twice.
   await opened.store.record(started());
