@@ -4,8 +4,9 @@ import { parseArgs } from 'node:util';
 import { parse as parseToml } from 'smol-toml';
 import { libraryEntry } from '../src/envs';
 import { encodeJson } from '../src/model';
-import { ConfigError, parseAssignment, resolveConfig } from '../src/rl';
-import type { ConfigLayer, TrainConfig } from '../src/rl';
+import { DEFAULT_LIMITS, NoAdapterError } from '../src/kernels';
+import { ConfigError, Run, memoryTable, parseAssignment, resolveConfig } from '../src/rl';
+import type { ConfigLayer, ModelSources, TrainConfig } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
 import { diskFolder, starterFolder } from './files';
 import { OutputFolder } from './output';
@@ -20,7 +21,8 @@ export const TRAIN_USAGE = `terrarium train <environment> [options]
   --json               one JSON object per event on standard output, nothing else (npm run -s: npm prints there, too)
   --out DIR            write the trained model to this new or empty folder, as Hugging Face does, with metrics.jsonl and
                        run.json; a run that is interrupted or fails leaves what it had learned
-  --dry-run            print the resolved settings and stop
+  --dry-run            print the resolved settings on standard output and, on standard error, the memory that the run
+                       would take of the GPU; then stop
 `;
 
 export async function trainCommand(args: string[]): Promise<void> {
@@ -45,6 +47,7 @@ export async function trainCommand(args: string[]): Promise<void> {
   libraryEntry(config.env);
   if (values['dry-run']) {
     process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
+    process.stderr.write(await describeMemory(config));
     return;
   }
   const output = values.out === undefined ? undefined : OutputFolder.take(values.out);
@@ -55,6 +58,25 @@ export async function trainCommand(args: string[]): Promise<void> {
   }
 }
 
+const SOURCES: ModelSources = {
+  starter: (env) => Promise.resolve(starterFolder(env)),
+  folder: (path) => Promise.resolve(diskFolder(path)),
+};
+
+/** The memory that a run would take, as a table; found out without taking it. */
+async function describeMemory(config: TrainConfig): Promise<string> {
+  let limits = DEFAULT_LIMITS;
+  let device = 'no adapter here: the least that every WebGPU device allows is assumed';
+  try {
+    const gpu = await acquireNodeGpu();
+    limits = gpu.device.limits;
+    device = gpu.adapterName;
+  } catch (error) {
+    if (!(error instanceof NoAdapterError)) throw error;
+  }
+  return memoryTable(await Run.plan(limits, config, SOURCES), device);
+}
+
 /** Trains, shows it, and leaves in the output what there is at the end, however the run ended. */
 async function train(config: TrainConfig, { json, output }: { json: boolean; output: OutputFolder | undefined }) {
   const interruption = listen();
@@ -62,10 +84,7 @@ async function train(config: TrainConfig, { json, output }: { json: boolean; out
   const { error, step, model, metrics } = await runToEnd({
     config,
     acquire: () => acquireNodeGpu(),
-    sources: {
-      starter: (env) => Promise.resolve(starterFolder(env)),
-      folder: (path) => Promise.resolve(diskFolder(path)),
-    },
+    sources: SOURCES,
     signal: interruption.signal,
     onMetric: (metric) => {
       if (json) process.stdout.write(`${JSON.stringify(metric)}\n`);

@@ -10,13 +10,26 @@ export interface Allocation {
   bytes: number;
 }
 
+/** What decides whether a buffer, a binding or a kernel is possible. */
+export type DeviceLimits = Pick<
+  GPUSupportedLimits,
+  'maxBufferSize' | 'maxStorageBufferBindingSize' | 'maxStorageBuffersPerShaderStage'
+>;
+
+/** What every WebGPU device has at the least. */
+export const DEFAULT_LIMITS: DeviceLimits = {
+  maxBufferSize: 256 * 2 ** 20,
+  maxStorageBufferBindingSize: 128 * 2 ** 20,
+  maxStorageBuffersPerShaderStage: 8,
+};
+
 /**
  * Runs `make` on a device that has these limits and allocates nothing.
  * @returns the buffers that are alive when it is done, in the order of their creation
  * @throws whatever `make` throws, such as GpuLimitError for a buffer or a binding larger than the limits
  */
 export async function measureAllocations(
-  limits: GPUSupportedLimits,
+  limits: DeviceLimits,
   make: (gpu: Gpu) => Promise<unknown>,
 ): Promise<Allocation[]> {
   const alive = new Set<Allocation>();
@@ -24,7 +37,7 @@ export async function measureAllocations(
   return [...alive];
 }
 
-function notingDevice(limits: GPUSupportedLimits, alive: Set<Allocation>): GPUDevice {
+function notingDevice(limits: DeviceLimits, alive: Set<Allocation>): GPUDevice {
   const nothing = () => undefined;
   const handle = () => ({});
   const device = {

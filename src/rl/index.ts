@@ -4,6 +4,7 @@ export * from './config';
 export * from './errors';
 export * from './grpo';
 export * from './losses';
+export * from './memory';
 export * from './policy';
 export * from './presets';
 export * from './rollouts';

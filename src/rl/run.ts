@@ -6,13 +6,15 @@
  */
 import { libraryEntry } from '../envs';
 import type { Environment } from '../envs';
-import type { Gpu } from '../kernels';
+import type { DeviceLimits, Gpu } from '../kernels';
 import { TinyTokenizer, countParameters, initialValues } from '../model';
 import type { FileSource, ModelConfig } from '../model';
 import type { TrainConfig } from './config';
 import { UnfitConfigError } from './errors';
 import { grpoStep, samplingArgs } from './grpo';
 import type { StepReport } from './grpo';
+import { planMemory } from './memory';
+import type { MemoryPlan, MemorySettings, StepCut } from './memory';
 import { Policy, loadModel } from './policy';
 import type { LoadedModel, PolicySnapshot, UpdateResult } from './policy';
 import { solveRates } from './rollouts';
@@ -21,7 +23,15 @@ import { learningRate } from './schedule';
 import { sftStep } from './sft';
 
 export type RunEvent =
-  | { event: 'start'; env: string; seed: number; adapter: string; parameters: number; start: string }
+  | {
+      event: 'start';
+      env: string;
+      seed: number;
+      adapter: string;
+      parameters: number;
+      start: string;
+      memory: MemoryPlan;
+    }
   | { event: 'sft'; phase: 'skill' | 'careless'; step: number; steps: number; update: UpdateResult; t1: number | null }
   | { event: 'eval'; when: 'before' | 'during' | 'after'; step: number; result: EvalResult }
   | ({ event: 'step'; groups_detail: Group[] } & StepReport)
@@ -87,6 +97,8 @@ export class Run {
     readonly config: TrainConfig,
     readonly env: Environment,
     readonly policy: Policy,
+    /** What the run takes of the device's memory. */
+    readonly memory: MemoryPlan,
     /** Undefined: random weights. */
     private readonly loaded: LoadedModel | undefined,
   ) {}
@@ -95,6 +107,7 @@ export class Run {
    * Reads the starting weights and reserves memory; nothing is computed yet.
    * @param sources where checkpoints come from; a run from scratch needs none
    * @param environment one of your own; by default the library's that config.env names
+   * @param alongside what the caller will reserve besides
    * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, UnfitConfigError, GpuLimitError, GpuMemoryError
    */
   static async create(
@@ -102,27 +115,13 @@ export class Run {
     config: TrainConfig,
     sources: ModelSources = NO_SOURCES,
     environment?: Environment,
+    alongside?: Alongside,
   ): Promise<Run> {
     const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
-    let loaded: LoadedModel | undefined;
-    if (config.start === 'starter') {
-      const folder = await sources.starter(config.env);
-      if (!folder) throw new NoStarterError(`${config.env} has no starter checkpoint: set start to "scratch"`);
-      loaded = await loadModel(folder);
-    } else if (config.start !== 'scratch') loaded = await loadModel(await sources.folder(config.start));
-    const tokenizer = loaded?.tokenizer ?? new TinyTokenizer(config.model.vocabulary ?? [...config.model.alphabet]);
-    const model = loaded?.config ?? scratchModel(config, tokenizer);
-    const { optimizer } = config;
-    const policy = await Policy.create(gpu, model, tokenizer, {
-      microBatchTokens: optimizer.micro_batch_tokens,
-      optimizer: {
-        beta1: optimizer.beta1,
-        beta2: optimizer.beta2,
-        epsilon: optimizer.epsilon,
-        weightDecay: optimizer.weight_decay,
-        maxNorm: optimizer.max_norm,
-      },
-    });
+    const start = await startingModel(config, sources);
+    const memory = await planRun(gpu.device.limits, config, start, alongside);
+    const policy = await reserve(gpu, config, start, memory);
+    const { loaded } = start;
     try {
       policy.setWeights(
         loaded?.tensors ?? initialValues(policy.weights, config.seed),
@@ -133,7 +132,20 @@ export class Run {
       policy.destroy();
       throw error;
     }
-    return new Run(config, env, policy, loaded);
+    return new Run(config, env, policy, memory, loaded);
+  }
+
+  /**
+   * What a run would take of a device with these limits; nothing is reserved.
+   * @throws CheckpointError, NoStarterError, UnfitConfigError
+   */
+  static async plan(
+    limits: DeviceLimits,
+    config: TrainConfig,
+    sources: ModelSources = NO_SOURCES,
+    alongside?: Alongside,
+  ): Promise<MemoryPlan> {
+    return planRun(limits, config, await startingModel(config, sources), alongside);
   }
 
   /** Runs to the end, event by event. Throws the signal's reason when it aborts; the weights are then those of the last step. */
@@ -155,6 +167,7 @@ export class Run {
       adapter: policy.gpu.adapterName,
       parameters: countParameters(policy.config),
       start: config.start,
+      memory: this.memory,
     });
     if (resume) policy.restore(resume.policy);
     else if (!this.loaded) yield* this.#warmUp(emit, { signal, onProgress });
@@ -249,6 +262,60 @@ export class Run {
   destroy(): void {
     this.policy.destroy();
   }
+}
+
+/** What a caller reserves on the run's device for itself, counted into the memory that the run takes. */
+export type Alongside = (gpu: Gpu, model: ModelConfig) => Promise<unknown>;
+
+/** What a run starts from. */
+interface Start {
+  model: ModelConfig;
+  tokenizer: TinyTokenizer;
+  /** Undefined: random weights. */
+  loaded: LoadedModel | undefined;
+}
+
+async function startingModel(config: TrainConfig, sources: ModelSources): Promise<Start> {
+  let loaded: LoadedModel | undefined;
+  if (config.start === 'starter') {
+    const folder = await sources.starter(config.env);
+    if (!folder) throw new NoStarterError(`${config.env} has no starter checkpoint: set start to "scratch"`);
+    loaded = await loadModel(folder);
+  } else if (config.start !== 'scratch') loaded = await loadModel(await sources.folder(config.start));
+  const tokenizer = loaded?.tokenizer ?? new TinyTokenizer(config.model.vocabulary ?? [...config.model.alphabet]);
+  return { model: loaded?.config ?? scratchModel(config, tokenizer), tokenizer, loaded };
+}
+
+function planRun(limits: DeviceLimits, config: TrainConfig, start: Start, alongside?: Alongside): Promise<MemoryPlan> {
+  const { model } = start;
+  return planMemory(limits, memorySettings(config), model.maxPositions, async (gpu, cut) => {
+    await reserve(gpu, config, start, cut);
+    await alongside?.(gpu, model);
+  });
+}
+
+/** Makes everything that a run holds on a device: on one that only takes notes, to find out what fits, and on the real one. */
+function reserve(gpu: Gpu, config: TrainConfig, { model, tokenizer }: Start, cut: StepCut): Promise<Policy> {
+  const { optimizer, memory } = config;
+  return Policy.create(gpu, model, tokenizer, {
+    ...cut,
+    optimizer: {
+      beta1: optimizer.beta1,
+      beta2: optimizer.beta2,
+      epsilon: optimizer.epsilon,
+      weightDecay: optimizer.weight_decay,
+      maxNorm: optimizer.max_norm,
+    },
+    generator: { slots: memory.slots, cacheBytes: memory.cache_mb * 2 ** 20 },
+  });
+}
+
+function memorySettings({ optimizer, memory }: TrainConfig): MemorySettings {
+  return {
+    microBatchTokens: optimizer.micro_batch_tokens,
+    recompute: memory.recompute,
+    budgetBytes: memory.budget_mb === undefined ? undefined : memory.budget_mb * 2 ** 20,
+  };
 }
 
 /**

@@ -5,7 +5,15 @@ import { MultiTurnEnv, Rubric, SingleTurnEnv, generated, tokenSamples } from '..
 import type { Message, RewardFunction, State } from '../../src/envs';
 import { DeviceLostError } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
-import { NoStarterError, NonFiniteUpdateError, Run, grpoStep, lossSettings, resolveConfig } from '../../src/rl';
+import {
+  NoStarterError,
+  NonFiniteUpdateError,
+  Run,
+  UnfitConfigError,
+  grpoStep,
+  lossSettings,
+  resolveConfig,
+} from '../../src/rl';
 import type { ConfigLayer, RunEvent, RunOptions, RunSnapshot, TrainConfig } from '../../src/rl';
 import { testGpu } from '../gpu';
 
@@ -410,4 +418,34 @@ it('a conversation of several turns is one sequence of exact tokens, its prompt 
   expect(stats.prefillTokens - before.prefillTokens).toBe(firstPrompts + later.reduce((a, b) => a + b, 0));
   expect(report.update!.maxLogRatio).toBeLessThan(1e-4);
   run.destroy();
+});
+
+it('memory settings change what a run takes, and no bit of its weights', async () => {
+  const gpu = await testGpu();
+  const of = async (...layers: ConfigLayer[]) => {
+    const before = gpu.liveBytes;
+    const run = await start(gpu, config({ grpo: { steps: 2, warmup_steps: 0 } }, ...layers));
+    expect(gpu.liveBytes - before).toBe(run.memory.bytes - run.memory.parts.readback);
+    const events = await finish(run);
+    run.destroy();
+    const [first] = events;
+    expect(first).toMatchObject({ event: 'start', memory: run.memory });
+    return { hash: hashOf(events), bytes: run.memory.bytes };
+  };
+  const usual = await of();
+  for (const memory of [{ recompute: 'on' }, { slots: 5 }, { cache_mb: 1 }, { budget_mb: 20 }]) {
+    const other = await of({ memory });
+    expect(other.hash, JSON.stringify(memory)).toBe(usual.hash);
+    expect(other.bytes, JSON.stringify(memory)).toBeLessThan(usual.bytes);
+  }
+});
+
+it('a run that does not fit the memory is refused before a single buffer is made', async () => {
+  const gpu = await testGpu();
+  const before = { ...gpu.stats };
+  await expect(start(gpu, config({ memory: { budget_mb: 4 } }))).rejects.toThrow(UnfitConfigError);
+  await expect(start(gpu, config({ memory: { budget_mb: 4 } }))).rejects.toThrow(
+    '4.00 MiB are allowed by memory.budget_mb',
+  );
+  expect(gpu.stats).toEqual(before);
 });
