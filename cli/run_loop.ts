@@ -69,7 +69,7 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
   for (let losses = 1; ; losses++) {
     let lost: DeviceLostError;
     try {
-      const onSnapshot = (latest: RunSnapshot) => (snapshot = latest);
+      const onSnapshot = (latest: RunSnapshot) => void (snapshot = latest);
       for await (const event of run.events({ signal, resume: snapshot, onSnapshot })) {
         gpu.check(); // what a lost device had a part in did not happen
         if (event.event === 'start' && losses > 1) continue;
@@ -101,7 +101,7 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
     // The device is gone for good, and with it what came after the snapshot.
     goBack();
     const { policy } = run;
-    const tensors = snapshot && policy.weights.split(snapshot.policy.parameters);
+    const tensors = snapshot && policy.weights.split(snapshot.arrays.parameters!);
     if (tensors) model = new Map([...kept, ...formatCheckpoint(policy.config, tensors)]);
   }
   const step = metrics.reduce((last, metric) => (metric.event === 'step' ? metric.step : last), 0);

@@ -153,18 +153,22 @@ export class Session {
       onProgress: (progress) => this.#post({ type: 'progress', progress }),
       onSnapshot: (snapshot) => {
         this.#snapshot = snapshot;
-        if (snapshot.step === 0) this.#before?.weights.writeFlat(snapshot.start); // after a warm-up
+        if (snapshot.step === 0 && snapshot.arrays.start) this.#before?.weights.writeFlat(snapshot.arrays.start); // after a warm-up
       },
     });
     await this.#rememberStart(run);
-    if (this.#snapshot) run.policy.restore(this.#snapshot.policy); // to be asked before it is played
+    if (this.#snapshot) {
+      const { arrays, state } = this.#snapshot;
+      run.policy.restore({ arrays, optimizerStep: state.optimizerStep }); // to be asked before it is played
+    }
   }
 
   /** Keeps a copy of the weights the run starts from, to be asked beside the trained ones. */
   async #rememberStart(run: Run): Promise<void> {
     const { policy } = run;
     const weights = await Weights.create(policy.gpu, policy.config, 'starting weights');
-    if (this.#snapshot) weights.writeFlat(this.#snapshot.start);
+    const start = this.#snapshot?.arrays.start;
+    if (start) weights.writeFlat(start);
     else weights.copyFrom(policy.weights);
     const generator = await Generator.create(weights, { slots: 64 });
     this.#before = { weights, generator, model: new NativeModel('before', policy.chat, generator) };
@@ -342,8 +346,8 @@ export class Session {
       model = await policy.export();
     } catch (error) {
       if (!(error instanceof DeviceLostError) || !this.#snapshot || !this.#folder) throw error;
-      const { step, policy: state } = this.#snapshot;
-      const tensors = policy.weights.split(state.parameters);
+      const { step, arrays } = this.#snapshot;
+      const tensors = policy.weights.split(arrays.parameters!);
       model = new Map([...this.#folder, ...formatCheckpoint(policy.config, tensors)]);
       note = `The device is lost: the model saved is that of step ${step}.`;
     }

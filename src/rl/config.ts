@@ -97,6 +97,10 @@ const evalSchema = z.strictObject({
   examples: count.default(400).describe('Held-out tasks'),
 });
 
+const checkpointSchema = z.strictObject({
+  interval: countOrZero.default(5).describe('GRPO steps between checkpoints; 0 = only where there is an eval'),
+});
+
 const trainSchema = z.strictObject({
   env: z.string().min(1).describe('Environment, by its name in the library'),
   env_args: z
@@ -115,6 +119,7 @@ const trainSchema = z.strictObject({
   optimizer: optimizerSchema.prefault({}),
   memory: memorySchema.prefault({}),
   eval: evalSchema.prefault({}),
+  checkpoint: checkpointSchema.prefault({}),
 });
 
 export type TrainConfig = z.infer<typeof trainSchema>;

@@ -11,3 +11,4 @@ export * from './rollouts';
 export * from './run';
 export * from './schedule';
 export * from './sft';
+export * from './snapshot';

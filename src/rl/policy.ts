@@ -75,9 +75,8 @@ export interface UpdateResult {
 
 /** Everything an update changes, on the host. */
 export interface PolicySnapshot {
-  parameters: Float32Array<ArrayBuffer>;
-  expAvg: Float32Array<ArrayBuffer>;
-  expAvgSq: Float32Array<ArrayBuffer>;
+  /** `parameters`, `exp_avg`, `exp_avg_sq`, in the layout of the weights' arena; others are not looked at. */
+  arrays: Record<string, Float32Array<ArrayBuffer>>;
   optimizerStep: number;
 }
 
@@ -173,21 +172,23 @@ export class Policy {
     };
   }
 
+  /** What an update changes, by the name it has in a snapshot. */
+  get #arrays(): Record<string, Weights> {
+    const { weights, optimizer } = this;
+    return { parameters: weights, exp_avg: optimizer.expAvg, exp_avg_sq: optimizer.expAvgSq };
+  }
+
   /** Copies weights and optimizer state to the host. */
   async snapshot(): Promise<PolicySnapshot> {
-    const [parameters, expAvg, expAvgSq] = await Promise.all([
-      this.weights.readFlat(),
-      this.optimizer.expAvg.readFlat(),
-      this.optimizer.expAvgSq.readFlat(),
-    ]);
-    return { parameters, expAvg, expAvgSq, optimizerStep: this.optimizer.step };
+    const entries = Object.entries(this.#arrays).map(
+      async ([name, values]) => [name, await values.readFlat()] as const,
+    );
+    return { arrays: Object.fromEntries(await Promise.all(entries)), optimizerStep: this.optimizer.step };
   }
 
   /** Puts a snapshot back, bit for bit. */
-  restore({ parameters, expAvg, expAvgSq, optimizerStep }: PolicySnapshot): void {
-    this.weights.writeFlat(parameters);
-    this.optimizer.expAvg.writeFlat(expAvg);
-    this.optimizer.expAvgSq.writeFlat(expAvgSq);
+  restore({ arrays, optimizerStep }: PolicySnapshot): void {
+    for (const [name, values] of Object.entries(this.#arrays)) values.writeFlat(arrays[name]!);
     this.optimizer.step = optimizerStep;
     this.generator.invalidate();
   }

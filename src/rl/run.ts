@@ -16,11 +16,12 @@ import type { StepReport } from './grpo';
 import { planMemory } from './memory';
 import type { MemoryPlan, MemorySettings, StepCut } from './memory';
 import { Policy, loadModel } from './policy';
-import type { LoadedModel, PolicySnapshot, UpdateResult } from './policy';
+import type { LoadedModel, UpdateResult } from './policy';
 import { solveRates } from './rollouts';
 import type { EvalResult, Group } from './rollouts';
 import { learningRate } from './schedule';
 import { sftStep } from './sft';
+import type { RunSnapshot, WarmUpPosition } from './snapshot';
 
 export type RunEvent =
   | {
@@ -57,19 +58,6 @@ const NO_SOURCES: ModelSources = {
   folder: (path) => Promise.reject(new NoStarterError(`nobody said how to read ${path}: give Run.create its sources`)),
 };
 
-/** Position of a run between two events, with everything needed to go on from there. */
-export interface RunSnapshot {
-  /** GRPO steps done. */
-  step: number;
-  policy: PolicySnapshot;
-  /** Weights that GRPO started from. */
-  start: Float32Array<ArrayBuffer>;
-  evalBefore: EvalResult;
-  /** The newest eval: that of these weights. */
-  evalLast: EvalResult;
-  seconds: number;
-}
-
 /** There is no starter for this environment. */
 export class NoStarterError extends Error {
   override name = 'NoStarterError';
@@ -86,22 +74,39 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   /** Called as work inside an event goes on. */
   onProgress?: ((progress: Progress) => void) | undefined;
-  /** Called where a run could be taken up again: after the first eval, at every later one. */
-  onSnapshot?: ((snapshot: RunSnapshot) => void) | undefined;
+  /**
+   * Called where a run could be taken up again: after every eval, every `checkpoint.interval` steps, and in the warm-up at
+   * its own evals. What it holds has been told in events before; the next event waits for it.
+   */
+  onSnapshot?: ((snapshot: RunSnapshot) => void | Promise<void>) | undefined;
   /** Go on from here instead of from the start. */
   resume?: RunSnapshot | undefined;
 }
 
+/** Emits an event; the clock stands still while its consumer has it. */
+type Emit = (event: RunEvent) => Generator<RunEvent, void, void>;
+
 export class Run {
+  /** GRPO steps done. */
+  #step = 0;
+  #warmUp: WarmUpPosition | null;
+  /** Weights that GRPO started from. */
+  #start: Float32Array<ArrayBuffer> | undefined;
+  #evalBefore: EvalResult | null = null;
+  #evalLast: EvalResult | null = null;
+  /** Time spent waiting for the consumer (a pause) does not count. */
+  #clock = new Stopwatch(0);
+
   private constructor(
     readonly config: TrainConfig,
     readonly env: Environment,
     readonly policy: Policy,
     /** What the run takes of the device's memory. */
     readonly memory: MemoryPlan,
-    /** Undefined: random weights. */
-    private readonly loaded: LoadedModel | undefined,
-  ) {}
+    isSkilled: boolean,
+  ) {
+    this.#warmUp = isSkilled || config.sft.steps === 0 ? null : { phase: 'skill', step: 0, first: 0 };
+  }
 
   /**
    * Reads the starting weights and reserves memory; nothing is computed yet.
@@ -132,7 +137,7 @@ export class Run {
       policy.destroy();
       throw error;
     }
-    return new Run(config, env, policy, memory, loaded);
+    return new Run(config, env, policy, memory, loaded !== undefined);
   }
 
   /**
@@ -149,12 +154,12 @@ export class Run {
   }
 
   /** Runs to the end, event by event. Throws the signal's reason when it aborts; the weights are then those of the last step. */
-  async *events({ signal, onProgress, onSnapshot, resume }: RunOptions = {}): AsyncGenerator<RunEvent, void, void> {
-    const { config, env, policy } = this;
+  async *events(options: RunOptions = {}): AsyncGenerator<RunEvent, void, void> {
+    const { config, policy } = this;
     const { grpo } = config;
-    // Time spent waiting for the consumer (a pause) does not count.
-    const clock = new Stopwatch(resume?.seconds ?? 0);
-    const emit = function* (event: RunEvent) {
+    if (options.resume) this.#restore(options.resume);
+    const clock = this.#clock;
+    const emit: Emit = function* (event) {
       clock.stop();
       yield event;
       clock.start();
@@ -169,50 +174,72 @@ export class Run {
       start: config.start,
       memory: this.memory,
     });
-    if (resume) policy.restore(resume.policy);
-    else if (!this.loaded) yield* this.#warmUp(emit, { signal, onProgress });
+    if (this.#warmUp) yield* this.#warmUpSteps(emit, options);
 
-    let evalBefore = resume?.evalBefore;
-    if (!evalBefore) {
-      evalBefore = await this.evaluate({ signal, onProgress });
-      yield* emit({ event: 'eval', when: 'before', step: 0, result: evalBefore });
+    if (!this.#evalBefore) {
+      this.#start = await policy.weights.readFlat();
+      this.#evalBefore = this.#evalLast = await this.evaluate(options);
+      yield* emit({ event: 'eval', when: 'before', step: 0, result: this.#evalBefore });
+      await this.#save(options);
     }
-    let last = resume?.evalLast ?? evalBefore;
-    const start = resume?.start ?? (await policy.weights.readFlat());
-    const snapshot = async (step: number) => {
-      onSnapshot?.({
-        step,
-        policy: await policy.snapshot(),
-        start,
-        evalBefore,
-        evalLast: last,
-        seconds: clock.seconds,
-      });
-    };
-    if (!resume) await snapshot(0);
-    for (let step = (resume?.step ?? 0) + 1; step <= grpo.steps; step++) {
-      const { report, groups } = await grpoStep(policy, env, {
+    while (this.#step < grpo.steps) {
+      const step = this.#step + 1;
+      const { report, groups } = await grpoStep(policy, this.env, {
         step,
         config,
-        signal,
-        onProgress: (done, total) => onProgress?.({ phase: done < total ? 'sampling' : 'updating', done, total }),
+        signal: options.signal,
+        onProgress: (done, total) =>
+          options.onProgress?.({ phase: done < total ? 'sampling' : 'updating', done, total }),
       });
+      this.#step = step;
       yield* emit({ event: 'step', ...report, groups_detail: groups });
-      const due = config.eval.interval > 0 && step % config.eval.interval === 0;
-      if (!due && step < grpo.steps) continue;
-      last = await this.evaluate({ signal, onProgress });
-      await snapshot(step);
-      yield* emit({ event: 'eval', when: step < grpo.steps ? 'during' : 'after', step, result: last });
+      const isLast = step === grpo.steps;
+      const evalDue = isLast || isDue(step, config.eval.interval);
+      if (evalDue) {
+        this.#evalLast = await this.evaluate(options);
+        yield* emit({ event: 'eval', when: isLast ? 'after' : 'during', step, result: this.#evalLast });
+      }
+      if (evalDue || isDue(step, config.checkpoint.interval)) await this.#save(options);
     }
     const hash = await policy.hash();
     yield* emit({
       event: 'done',
       weights_sha256: hash,
-      eval_before: evalBefore,
-      eval_after: last,
+      eval_before: this.#evalBefore,
+      eval_after: this.#evalLast ?? this.#evalBefore,
       steps: grpo.steps,
       seconds: clock.seconds,
     });
+  }
+
+  /** Everything needed to go on from here. To be called between two events. */
+  async snapshot(): Promise<RunSnapshot> {
+    const { arrays, optimizerStep } = await this.policy.snapshot();
+    return {
+      step: this.#step,
+      arrays: { ...arrays, ...(this.#start && { start: this.#start }) },
+      state: {
+        warmUp: this.#warmUp,
+        optimizerStep,
+        evalBefore: this.#evalBefore,
+        evalLast: this.#evalLast,
+        seconds: this.#clock.seconds,
+      },
+    };
+  }
+
+  #restore({ step, arrays, state }: RunSnapshot): void {
+    this.policy.restore({ arrays, optimizerStep: state.optimizerStep });
+    this.#step = step;
+    this.#warmUp = state.warmUp;
+    this.#start = arrays.start;
+    this.#evalBefore = state.evalBefore;
+    this.#evalLast = state.evalLast;
+    this.#clock = new Stopwatch(state.seconds);
+  }
+
+  async #save({ onSnapshot }: RunOptions): Promise<void> {
+    if (onSnapshot) await onSnapshot(await this.snapshot());
   }
 
   /** Evaluates the policy as it is on held-out tasks. */
@@ -231,32 +258,28 @@ export class Run {
   }
 
   /** Supervised warm-up: first the skill, then (where asked for) a few steps with a careless demonstrator. */
-  async *#warmUp(
-    emit: (event: RunEvent) => Generator<RunEvent, void, void>,
-    options: Pick<RunOptions, 'signal' | 'onProgress'>,
-  ): AsyncGenerator<RunEvent, void, void> {
+  async *#warmUpSteps(emit: Emit, options: RunOptions): AsyncGenerator<RunEvent, void, void> {
     const { env, policy } = this;
     const { sft, seed } = this.config;
-    let first = 0;
-    for (let step = 1; step <= sft.steps; step++, first += sft.batch_size) {
+    for (let at = this.#warmUp; at; at = this.#warmUp) {
       options.signal?.throwIfAborted();
-      const lr = learningRate(sft.lr, step, sft.warmup_steps);
-      const update = await sftStep(policy, env, { first, batchSize: sft.batch_size, seed, careless: 0, lr });
-      const due = step % sft.eval_interval === 0;
-      const t1 = due ? (await this.evaluate(options, sft.eval_examples)).t1 : null;
-      yield* emit({ event: 'sft', phase: 'skill', step, steps: sft.steps, update, t1 });
-      if (t1 !== null && t1 >= sft.target) break;
-    }
-    if (sft.careless_steps === 0) return;
-    policy.resetOptimizer();
-    for (let step = 1; step <= sft.careless_steps; step++, first += sft.batch_size) {
-      options.signal?.throwIfAborted();
-      const lr = learningRate(sft.careless_lr, step, sft.warmup_steps);
-      const batch = { first, batchSize: sft.batch_size, seed, careless: sft.careless, lr };
+      const { phase, first } = at;
+      const step = at.step + 1;
+      const skill = phase === 'skill';
+      const steps = skill ? sft.steps : sft.careless_steps;
+      const lr = learningRate(skill ? sft.lr : sft.careless_lr, step, sft.warmup_steps);
+      const batch = { first, batchSize: sft.batch_size, seed, careless: skill ? 0 : sft.careless, lr };
       const update = await sftStep(policy, env, batch);
-      yield* emit({ event: 'sft', phase: 'careless', step, steps: sft.careless_steps, update, t1: null });
+      const due = step % sft.eval_interval === 0;
+      const t1 = due && skill ? (await this.evaluate(options, sft.eval_examples)).t1 : null;
+      this.#warmUp = { phase, step, first: first + sft.batch_size };
+      if (step === steps || (t1 !== null && t1 >= sft.target)) {
+        policy.resetOptimizer();
+        this.#warmUp = skill && sft.careless_steps > 0 ? { ...this.#warmUp, phase: 'careless', step: 0 } : null;
+      }
+      yield* emit({ event: 'sft', phase, step, steps, update, t1 });
+      if (due) await this.#save(options);
     }
-    policy.resetOptimizer();
   }
 
   destroy(): void {
@@ -337,6 +360,10 @@ async function checkFit(config: TrainConfig, env: Environment, policy: Policy): 
       `a prompt of ${prompt} tokens and a reply of up to ${reply} (sampling.max_tokens) do not fit the model's context of ${context}`,
     );
   }
+}
+
+function isDue(step: number, interval: number): boolean {
+  return interval > 0 && step % interval === 0;
 }
 
 /** The model that the settings describe: Qwen3's architecture, small, with tied embeddings. */

@@ -88,7 +88,7 @@ it('the device is lost mid-run: one clear error, and from the last snapshot on a
   const doomed = await acquireNodeGpu();
   const run = await start(doomed, settings);
   let snapshot: RunSnapshot | undefined;
-  const options: RunOptions = { onSnapshot: (latest) => (snapshot = latest) };
+  const options: RunOptions = { onSnapshot: (latest) => void (snapshot = latest) };
   const losing = (async () => {
     for await (const event of run.events(options))
       if (event.event === 'step' && event.step === 3) doomed.device.destroy();
@@ -99,7 +99,7 @@ it('the device is lost mid-run: one clear error, and from the last snapshot on a
   // From the very last snapshot nothing is left to do, and the eval after it is still known.
   const whole2 = await start(await testGpu(), settings);
   let final: RunSnapshot | undefined;
-  const ended = await finish(whole2, { onSnapshot: (latest) => (final = latest) });
+  const ended = await finish(whole2, { onSnapshot: (latest) => void (final = latest) });
   whole2.destroy();
   const over = await start(await testGpu(), settings);
   const [done] = (await finish(over, { resume: final })).filter((e) => e.event === 'done');
