@@ -1,6 +1,6 @@
 /** @file What page and trainer worker say to each other. Every message is plain data. */
 import type { EvalProgress, Summary, Trace } from '../src/envs';
-import type { Progress, RunEvent, TrainConfig } from '../src/rl';
+import type { MemoryPlan, Progress, RunEvent, TrainConfig } from '../src/rl';
 
 /** From the page. */
 export type Command =
@@ -69,8 +69,15 @@ export type ShownEvent =
 /** To the page. */
 export type Notice =
   | { type: 'status'; status: Status }
-  /** A run is open: what it runs on, and its vocabulary by id. */
-  | { type: 'opened'; adapter: string; parameters: number; tokens: readonly string[]; starter: StarterInfo | null }
+  /** A run is open: what it runs on, its vocabulary by id, and what it takes of the device's memory. */
+  | {
+      type: 'opened';
+      adapter: string;
+      parameters: number;
+      tokens: readonly string[];
+      starter: StarterInfo | null;
+      memory: MemoryPlan;
+    }
   | { type: 'event'; event: ShownEvent }
   | { type: 'groups'; step: number; groups: ShownGroup[] }
   | { type: 'progress'; progress: Progress | null }

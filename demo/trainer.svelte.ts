@@ -1,7 +1,6 @@
 /** @file The page's picture of the trainer: what the worker has said so far, and the commands to it. */
 import type { EvalProgress } from '../src/envs';
-import type { TrainConfig } from '../src/rl';
-import type { Progress } from '../src/rl';
+import type { MemoryPlan, Progress, TrainConfig } from '../src/rl';
 import TrainerWorker from './worker/worker?worker';
 import type {
   Command,
@@ -40,6 +39,7 @@ export class Trainer {
   parameters = $state(0);
   tokens = $state.raw<readonly string[]>([]);
   starter = $state.raw<StarterInfo | null>(null);
+  memory = $state.raw<MemoryPlan | null>(null);
   steps = $state.raw<readonly StepEvent[]>([]);
   evals = $state.raw<readonly EvalEvent[]>([]);
   sft = $state.raw<SftEvent | null>(null);
@@ -110,6 +110,7 @@ export class Trainer {
     this.error = null;
     this.notice = '';
     this.recovery = '';
+    this.memory = null;
     this.status = 'opening';
     this.#send({ type: 'open', run: ++this.#run, config });
   }
@@ -180,6 +181,7 @@ export class Trainer {
         this.parameters = notice.parameters;
         this.tokens = notice.tokens;
         this.starter = notice.starter;
+        this.memory = notice.memory;
         break;
       case 'event':
         this.#record(notice.event);
