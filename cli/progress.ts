@@ -38,7 +38,8 @@ export class ProgressLine {
           `step ${event.step}/${steps}  reward ${event.reward.mean.toFixed(3)}  ` +
           `signal ${event.groupsWithSignal}/${event.groups}  length ${event.completionLength.toFixed(1)}  ` +
           `entropy ${event.update ? event.update.entropy.toFixed(3) : '-'}  ` +
-          `${Math.round(event.tokensPerSecond)} tokens/s  ${seconds.toFixed(1)} s/step  ${left.toFixed(0)} s left` +
+          `${Math.round(event.tokensPerSecond)} tokens/s  ${seconds.toFixed(1)} s/step  ` +
+          `GPU idle ${Math.round((100 * event.idleSeconds) / seconds)}%  ${left.toFixed(0)} s left` +
           (event.errors > 0 ? `  ${event.errors} FAILED ROLLOUTS` : '')
         );
       }

@@ -156,9 +156,9 @@ export class Session {
 
   /** Makes the run, at its start or at its last snapshot. */
   async #createRun(config: TrainConfig): Promise<void> {
-    const run = await Run.create(await this.#device(), config, sources, undefined, (gpu, model) =>
-      reserveCopy(gpu, model, config),
-    );
+    const run = await Run.create(await this.#device(), config, sources, undefined, {
+      alongside: (gpu, model) => reserveCopy(gpu, model, config),
+    });
     this.#run = run;
     this.#abort = new AbortController();
     this.#events = run.events({

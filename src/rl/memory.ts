@@ -169,20 +169,26 @@ const LABELS: readonly [RegExp, MemoryPart][] = [
   [/^(generation\.|prefill[ .]|decode[ .])/, 'sampler'],
 ];
 
-/** What a snapshot reads at once, each through a buffer of its own that is kept for the next. */
-const READ_BACK = new Set(['parameters', 'exp_avg', 'exp_avg_sq']);
+/** What a snapshot reads at once, each through a buffer of its own; a reference comes after them, through one of theirs. */
+const READ_TOGETHER = ['parameters', 'exp_avg', 'exp_avg_sq'];
 
 /** @throws GpuLimitError when a snapshot could not be read back */
 function sumByPart(allocations: readonly Allocation[], limits: DeviceLimits): MemoryPlan['parts'] {
   const parts = Object.fromEntries(MEMORY_PARTS.map((part) => [part, 0])) as MemoryPlan['parts'];
   for (const { label, bytes } of allocations) {
     parts[LABELS.find(([pattern]) => pattern.test(label))?.[1] ?? 'copies'] += bytes;
-    if (!READ_BACK.has(label)) continue;
-    const staging = stagingSize(bytes);
-    parts.readback += staging;
-    if (staging > limits.maxBufferSize) {
-      throw new GpuLimitError(`reading back ${label} needs ${formatBytes(staging)} in one buffer`);
-    }
   }
+  const read = (label: string) => {
+    const size = stagingSize(allocations.find((allocation) => allocation.label === label)?.bytes ?? 0);
+    if (size > limits.maxBufferSize) {
+      throw new GpuLimitError(
+        `reading back ${label} needs ${formatBytes(size)} in one buffer; this device allows ${formatBytes(limits.maxBufferSize)}`,
+      );
+    }
+    return size;
+  };
+  const together = READ_TOGETHER.map(read);
+  const after = read('reference');
+  parts.readback = [...together, after > Math.max(...together) ? after : 0].reduce((sum, size) => sum + size, 0);
   return parts;
 }

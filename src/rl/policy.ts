@@ -20,6 +20,7 @@ import {
   loadCheckpoint,
   packSequences,
   readJson,
+  splitByTokens,
 } from '../model';
 import type {
   AdamWSettings,
@@ -48,6 +49,8 @@ export interface Objective {
   settings: LossSettings;
   /** Of the logits: log-probabilities are those of the sampling temperature. */
   temperature: number;
+  /** Whether the sequences come with a reference's log-probabilities. */
+  hasReference?: boolean;
   /** Sequences of the whole step, those without tokens included. */
   sequences: number;
   maxCompletionLength: number;
@@ -62,6 +65,8 @@ export interface UpdateResult {
   clipFraction: number;
   /** Mean of rho - log rho - 1: sampler against trainer. */
   mismatchKl: number;
+  /** Mean of exp(ref - new) - (ref - new) - 1: how far from the reference; 0 without one. */
+  referenceKl: number;
   /** Largest |new - old|. */
   maxLogRatio: number;
   /** Global gradient norm before clipping. */
@@ -165,6 +170,7 @@ export class Policy {
       clipFraction:
         objective.loss === 'gspo' ? clipped / Math.max(1, objective.sequences) : perToken(clipped + sum('masked')),
       mismatchKl: perToken(sum('mismatchKl')),
+      referenceKl: objective.hasReference ? perToken(sum('referenceKl')) : 0,
       maxLogRatio: sum('maxLogRatio'),
       ...report,
       tokens: batches.reduce((total, batch) => total + batch.tokens, 0),
@@ -238,21 +244,6 @@ export class Policy {
     this.gradients.destroy();
     this.weights.destroy();
   }
-}
-
-/** Consecutive runs of sequences of at most `limit` tokens each. A longer single sequence stands alone. */
-function splitByTokens(sequences: readonly TrainingSequence[], limit: number): TrainingSequence[][] {
-  const parts: TrainingSequence[][] = [];
-  let tokens = Infinity;
-  for (const sequence of sequences) {
-    if (tokens + sequence.ids.length > limit) {
-      parts.push([]);
-      tokens = 0;
-    }
-    parts.at(-1)!.push(sequence);
-    tokens += sequence.ids.length;
-  }
-  return parts;
 }
 
 /** What a folder needs to become a policy. */

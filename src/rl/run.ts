@@ -7,19 +7,22 @@
 import { libraryEntry } from '../envs';
 import type { Environment } from '../envs';
 import type { DeviceLimits, Gpu } from '../kernels';
-import { TinyTokenizer, countParameters, initialValues } from '../model';
-import type { FileSource, ModelConfig } from '../model';
+import { countParameters, initialValues } from '../model';
 import type { TrainConfig } from './config';
 import { UnfitConfigError } from './errors';
-import { grpoStep, samplingArgs } from './grpo';
-import type { StepReport } from './grpo';
-import { planMemory } from './memory';
-import type { MemoryPlan, MemorySettings, StepCut } from './memory';
-import { Policy, loadModel } from './policy';
-import type { LoadedModel, UpdateResult } from './policy';
+import { samplingArgs } from './batch';
+import { grpoStep } from './grpo';
+import type { GrpoFunctions } from './grpo';
+import type { MemoryPlan } from './memory';
+import { NO_SOURCES, namesFolder, planRun, readModels, reserve } from './models';
+import type { Alongside, ModelSources } from './models';
+import type { RolloutPipeline } from './pipeline';
+import type { Policy, UpdateResult } from './policy';
+import type { Reference } from './reference';
+import type { StepReport } from './report';
 import { solveRates } from './rollouts';
 import type { EvalResult, Group } from './rollouts';
-import { learningRate } from './schedule';
+import { learningRate, warmedUp } from './schedule';
 import { sftStep } from './sft';
 import type { RunSnapshot, WarmUpPosition } from './snapshot';
 
@@ -45,24 +48,6 @@ export type RunEvent =
       seconds: number;
     };
 
-/** Where starting weights come from. */
-export interface ModelSources {
-  /** The shipped starter of an environment, or undefined where there is none. */
-  starter(env: string): Promise<FileSource | undefined>;
-  /** A checkpoint folder by path or URL. */
-  folder(path: string): Promise<FileSource>;
-}
-
-const NO_SOURCES: ModelSources = {
-  starter: () => Promise.resolve(undefined),
-  folder: (path) => Promise.reject(new NoStarterError(`nobody said how to read ${path}: give Run.create its sources`)),
-};
-
-/** There is no starter for this environment. */
-export class NoStarterError extends Error {
-  override name = 'NoStarterError';
-}
-
 /** How far the work between two events has come. */
 export interface Progress {
   phase: 'evaluating' | 'sampling' | 'updating';
@@ -83,6 +68,14 @@ export interface RunOptions {
   resume?: RunSnapshot | undefined;
 }
 
+/** What settings cannot say. */
+export interface RunExtras {
+  /** Code in place of settings. */
+  functions?: GrpoFunctions | undefined;
+  /** What the caller will reserve on the run's device for itself; it counts as part of the memory that the run takes. */
+  alongside?: Alongside | undefined;
+}
+
 /** Emits an event; the clock stands still while its consumer has it. */
 type Emit = (event: RunEvent) => Generator<RunEvent, void, void>;
 
@@ -94,6 +87,7 @@ export class Run {
   #start: Float32Array<ArrayBuffer> | undefined;
   #evalBefore: EvalResult | null = null;
   #evalLast: EvalResult | null = null;
+  #best: { step: number; t1: number } | null = null;
   /** Time spent waiting for the consumer (a pause) does not count. */
   #clock = new Stopwatch(0);
 
@@ -103,6 +97,10 @@ export class Run {
     readonly policy: Policy,
     /** What the run takes of the device's memory. */
     readonly memory: MemoryPlan,
+    /** What a KL or a distillation is measured against, where there is one. */
+    readonly reference: Reference | undefined,
+    private readonly rollouts: RolloutPipeline,
+    private readonly functions: GrpoFunctions | undefined,
     isSkilled: boolean,
   ) {
     this.#warmUp = isSkilled || config.sft.steps === 0 ? null : { phase: 'skill', step: 0, first: 0 };
@@ -112,7 +110,6 @@ export class Run {
    * Reads the starting weights and reserves memory; nothing is computed yet.
    * @param sources where checkpoints come from; a run from scratch needs none
    * @param environment one of your own; by default the library's that config.env names
-   * @param alongside what the caller will reserve besides
    * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, UnfitConfigError, GpuLimitError, GpuMemoryError
    */
   static async create(
@@ -120,37 +117,42 @@ export class Run {
     config: TrainConfig,
     sources: ModelSources = NO_SOURCES,
     environment?: Environment,
-    alongside?: Alongside,
+    extras: RunExtras = {},
   ): Promise<Run> {
     const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
-    const start = await startingModel(config, sources);
-    const memory = await planRun(gpu.device.limits, config, start, alongside);
-    const policy = await reserve(gpu, config, start, memory);
-    const { loaded } = start;
+    const models = await readModels(config, sources);
+    const memory = await planRun(gpu.device.limits, config, env, models, extras.alongside);
+    const { policy, reference, rollouts } = await reserve(gpu, config, env, models, memory);
     try {
+      const { start, teacher } = models;
       policy.setWeights(
-        loaded?.tensors ?? initialValues(policy.weights, config.seed),
-        loaded?.source ?? 'initialisation',
+        start?.tensors ?? initialValues(policy.weights, config.seed),
+        start?.source ?? 'initialisation',
       );
+      if (teacher) reference?.load(teacher.tensors, teacher.source);
       await checkFit(config, env, policy);
+      return new Run(config, env, policy, memory, reference, rollouts, extras.functions, start !== undefined);
     } catch (error) {
+      rollouts.destroy();
+      reference?.destroy();
       policy.destroy();
       throw error;
     }
-    return new Run(config, env, policy, memory, loaded !== undefined);
   }
 
   /**
    * What a run would take of a device with these limits; nothing is reserved.
-   * @throws CheckpointError, NoStarterError, UnfitConfigError
+   * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, UnfitConfigError
    */
   static async plan(
     limits: DeviceLimits,
     config: TrainConfig,
     sources: ModelSources = NO_SOURCES,
-    alongside?: Alongside,
+    environment?: Environment,
+    { alongside }: RunExtras = {},
   ): Promise<MemoryPlan> {
-    return planRun(limits, config, await startingModel(config, sources), alongside);
+    const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
+    return planRun(limits, config, env, await readModels(config, sources), alongside);
   }
 
   /** Runs to the end, event by event. Throws the signal's reason when it aborts; the weights are then those of the last step. */
@@ -178,7 +180,9 @@ export class Run {
 
     if (!this.#evalBefore) {
       this.#start = await policy.weights.readFlat();
+      if (!namesFolder(grpo.reference)) this.reference?.weights.copyFrom(policy.weights);
       this.#evalBefore = this.#evalLast = await this.evaluate(options);
+      this.#rememberBest(0, this.#evalBefore);
       yield* emit({ event: 'eval', when: 'before', step: 0, result: this.#evalBefore });
       await this.#save(options);
     }
@@ -187,16 +191,21 @@ export class Run {
       const { report, groups } = await grpoStep(policy, this.env, {
         step,
         config,
+        rollouts: this.rollouts,
+        reference: this.reference,
+        functions: this.functions,
         signal: options.signal,
         onProgress: (done, total) =>
           options.onProgress?.({ phase: done < total ? 'sampling' : 'updating', done, total }),
       });
       this.#step = step;
+      if (isDue(step, grpo.reference_sync_interval)) this.reference?.weights.copyFrom(policy.weights);
       yield* emit({ event: 'step', ...report, groups_detail: groups });
       const isLast = step === grpo.steps;
       const evalDue = isLast || isDue(step, config.eval.interval);
       if (evalDue) {
         this.#evalLast = await this.evaluate(options);
+        this.#rememberBest(step, this.#evalLast);
         yield* emit({ event: 'eval', when: isLast ? 'after' : 'during', step, result: this.#evalLast });
       }
       if (evalDue || isDue(step, config.checkpoint.interval)) await this.#save(options);
@@ -212,17 +221,33 @@ export class Run {
     });
   }
 
+  /** Keeps the step of the best eval, and where the reference is to be the best, its weights. */
+  #rememberBest(step: number, { t1 }: EvalResult): void {
+    if (this.#best && t1 <= this.#best.t1) return;
+    this.#best = { step, t1 };
+    if (this.config.grpo.reference === 'best') this.reference?.weights.copyFrom(this.policy.weights);
+  }
+
   /** Everything needed to go on from here. To be called between two events. */
   async snapshot(): Promise<RunSnapshot> {
     const { arrays, optimizerStep } = await this.policy.snapshot();
+    const { state: rollouts, behind } = await this.rollouts.snapshot();
+    const reference = await this.reference?.weights.readFlat();
     return {
       step: this.#step,
-      arrays: { ...arrays, ...(this.#start && { start: this.#start }) },
+      arrays: {
+        ...arrays,
+        ...(this.#start && { start: this.#start }),
+        ...(reference && { reference }),
+        ...(behind && { behind }),
+      },
       state: {
         warmUp: this.#warmUp,
         optimizerStep,
         evalBefore: this.#evalBefore,
         evalLast: this.#evalLast,
+        best: this.#best,
+        rollouts,
         seconds: this.#clock.seconds,
       },
     };
@@ -230,11 +255,14 @@ export class Run {
 
   #restore({ step, arrays, state }: RunSnapshot): void {
     this.policy.restore({ arrays, optimizerStep: state.optimizerStep });
+    if (arrays.reference) this.reference?.weights.writeFlat(arrays.reference);
+    this.rollouts.restore(state.rollouts, arrays.behind);
     this.#step = step;
     this.#warmUp = state.warmUp;
     this.#start = arrays.start;
     this.#evalBefore = state.evalBefore;
     this.#evalLast = state.evalLast;
+    this.#best = state.best;
     this.#clock = new Stopwatch(state.seconds);
   }
 
@@ -267,7 +295,7 @@ export class Run {
       const step = at.step + 1;
       const skill = phase === 'skill';
       const steps = skill ? sft.steps : sft.careless_steps;
-      const lr = learningRate(skill ? sft.lr : sft.careless_lr, step, sft.warmup_steps);
+      const lr = learningRate(step, warmedUp(skill ? sft.lr : sft.careless_lr, sft.warmup_steps));
       const batch = { first, batchSize: sft.batch_size, seed, careless: skill ? 0 : sft.careless, lr };
       const update = await sftStep(policy, env, batch);
       const due = step % sft.eval_interval === 0;
@@ -282,63 +310,12 @@ export class Run {
     }
   }
 
+  /** Frees everything on the device, at any moment. Safe to call twice. */
   destroy(): void {
+    this.rollouts.destroy();
+    this.reference?.destroy();
     this.policy.destroy();
   }
-}
-
-/** What a caller reserves on the run's device for itself, counted into the memory that the run takes. */
-export type Alongside = (gpu: Gpu, model: ModelConfig) => Promise<unknown>;
-
-/** What a run starts from. */
-interface Start {
-  model: ModelConfig;
-  tokenizer: TinyTokenizer;
-  /** Undefined: random weights. */
-  loaded: LoadedModel | undefined;
-}
-
-async function startingModel(config: TrainConfig, sources: ModelSources): Promise<Start> {
-  let loaded: LoadedModel | undefined;
-  if (config.start === 'starter') {
-    const folder = await sources.starter(config.env);
-    if (!folder) throw new NoStarterError(`${config.env} has no starter checkpoint: set start to "scratch"`);
-    loaded = await loadModel(folder);
-  } else if (config.start !== 'scratch') loaded = await loadModel(await sources.folder(config.start));
-  const tokenizer = loaded?.tokenizer ?? new TinyTokenizer(config.model.vocabulary ?? [...config.model.alphabet]);
-  return { model: loaded?.config ?? scratchModel(config, tokenizer), tokenizer, loaded };
-}
-
-function planRun(limits: DeviceLimits, config: TrainConfig, start: Start, alongside?: Alongside): Promise<MemoryPlan> {
-  const { model } = start;
-  return planMemory(limits, memorySettings(config), model.maxPositions, async (gpu, cut) => {
-    await reserve(gpu, config, start, cut);
-    await alongside?.(gpu, model);
-  });
-}
-
-/** Makes everything that a run holds on a device: on one that only takes notes, to find out what fits, and on the real one. */
-function reserve(gpu: Gpu, config: TrainConfig, { model, tokenizer }: Start, cut: StepCut): Promise<Policy> {
-  const { optimizer, memory } = config;
-  return Policy.create(gpu, model, tokenizer, {
-    ...cut,
-    optimizer: {
-      beta1: optimizer.beta1,
-      beta2: optimizer.beta2,
-      epsilon: optimizer.epsilon,
-      weightDecay: optimizer.weight_decay,
-      maxNorm: optimizer.max_norm,
-    },
-    generator: { slots: memory.slots, cacheBytes: memory.cache_mb * 2 ** 20 },
-  });
-}
-
-function memorySettings({ optimizer, memory }: TrainConfig): MemorySettings {
-  return {
-    microBatchTokens: optimizer.micro_batch_tokens,
-    recompute: memory.recompute,
-    budgetBytes: memory.budget_mb === undefined ? undefined : memory.budget_mb * 2 ** 20,
-  };
 }
 
 /**
@@ -364,28 +341,6 @@ async function checkFit(config: TrainConfig, env: Environment, policy: Policy): 
 
 function isDue(step: number, interval: number): boolean {
   return interval > 0 && step % interval === 0;
-}
-
-/** The model that the settings describe: Qwen3's architecture, small, with tied embeddings. */
-function scratchModel({ model }: TrainConfig, tokenizer: TinyTokenizer): ModelConfig {
-  return {
-    family: 'qwen3',
-    vocabSize: tokenizer.vocabSize,
-    hiddenSize: model.hidden_size,
-    layers: model.layers,
-    heads: model.heads,
-    kvHeads: model.kv_heads,
-    headDim: model.head_dim,
-    intermediateSize: model.intermediate_size,
-    rmsNormEps: 1e-6,
-    ropeTheta: model.rope_theta,
-    maxPositions: model.context,
-    tiedEmbeddings: true,
-    qkvBias: false,
-    qkNorm: true,
-    bosTokenId: tokenizer.id('<bos>'),
-    eosTokenId: tokenizer.id('<eos>'),
-  };
 }
 
 /** Seconds of work, pauses left out. */

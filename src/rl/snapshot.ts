@@ -2,6 +2,7 @@
  * @file A run between two events, on the host: numbers by name and plain JSON. Whoever keeps both can go on from there, bit
  * for bit, after a lost device, a closed page or a killed process.
  */
+import type { PipelineState } from './pipeline';
 import type { EvalResult } from './rollouts';
 
 /** How far the supervised warm-up has come. */
@@ -22,6 +23,9 @@ export interface RunState {
   evalBefore: EvalResult | null;
   /** The newest eval: that of these weights, or of earlier ones. */
   evalLast: EvalResult | null;
+  /** Step and share solved at temperature 1 of the best eval so far. */
+  best: { step: number; t1: number } | null;
+  rollouts: PipelineState;
   /** Seconds of work so far, pauses left out. */
   seconds: number;
 }
@@ -31,7 +35,8 @@ export interface RunSnapshot {
   step: number;
   /**
    * Vectors in the layout of the weights' arena: `parameters`, the moments `exp_avg` and `exp_avg_sq`, after the warm-up
-   * `start` (the weights that GRPO started from), and what the settings ask for besides.
+   * `start` (the weights that GRPO started from); where there is one, the `reference`; one step ahead, `behind` (the
+   * weights that the batch under way is sampled with).
    */
   arrays: Record<string, Float32Array<ArrayBuffer>>;
   state: RunState;

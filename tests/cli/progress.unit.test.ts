@@ -8,17 +8,26 @@ function step(changes: Partial<Extract<Metric, { event: 'step' }>>): Metric {
     event: 'step',
     step: 1,
     reward: { mean: 0.25, std: 0.1, min: 0, max: 1 },
+    solveRate: 0.25,
     metrics: {},
     rollouts: 16,
     errors: 0,
+    rewardErrors: {},
     truncated: 0,
+    overlong: 0,
     completionLength: 7.5,
     groups: 2,
     groupsWithSignal: 1,
+    groupsTooEasy: 0,
+    groupsTooHard: 1,
+    groupsReplaced: 0,
+    prefixBreaks: 0,
+    staleness: 0,
     lr: 1e-3,
     update: null,
     rolloutSeconds: 1.5,
     updateSeconds: 0.5,
+    idleSeconds: 0.5,
     tokensPerSecond: 1234.5,
     ...changes,
   };
@@ -53,10 +62,10 @@ it('the start: what is trained, on what, and the memory it takes', () => {
 it('a step: reward, signal, rate and time left', () => {
   const line = new ProgressLine();
   expect(line.describe(step({}), 4)).toBe(
-    'step 1/4  reward 0.250  signal 1/2  length 7.5  entropy -  1235 tokens/s  2.0 s/step  6 s left',
+    'step 1/4  reward 0.250  signal 1/2  length 7.5  entropy -  1235 tokens/s  2.0 s/step  GPU idle 25%  6 s left',
   );
   // The time left goes by the average so far.
-  expect(line.describe(step({ step: 2, rolloutSeconds: 3.5 }), 4)).toContain('  4.0 s/step  6 s left');
+  expect(line.describe(step({ step: 2, rolloutSeconds: 3.5 }), 4)).toContain('  4.0 s/step  GPU idle 13%  6 s left');
 });
 
 it('rollouts that failed are not to be overlooked', () => {
