@@ -337,6 +337,13 @@ async function checkFit(config: TrainConfig, env: Environment, policy: Policy): 
       `a prompt of ${prompt} tokens and a reply of up to ${reply} (sampling.max_tokens) do not fit the model's context of ${context}`,
     );
   }
+  const { cacheTokens } = policy.generator;
+  if (prompt + reply > cacheTokens) {
+    throw new UnfitConfigError(
+      `a prompt of ${prompt} tokens and a reply of up to ${reply} do not fit the ${cacheTokens} tokens that ` +
+        `${config.memory.cache_mb} MiB of keys and values hold (memory.cache_mb)`,
+    );
+  }
 }
 
 function isDue(step: number, interval: number): boolean {

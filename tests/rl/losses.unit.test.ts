@@ -1,5 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { LOSS_NAMES, advantages, hasSignal, learningRate, warmedUp, lossSettings, referenceLoss } from '../../src/rl';
+import {
+  ADVANTAGE_NAMES,
+  LOSS_NAMES,
+  advantages,
+  hasSignal,
+  learningRate,
+  warmedUp,
+  lossSettings,
+  referenceLoss,
+} from '../../src/rl';
 import { noise, numericGradient } from '../checks/harness';
 import { freeze, surrogate } from '../checks/surrogate';
 
@@ -31,6 +41,21 @@ it.each(LOSS_NAMES)('%s: the derivative is that of the value', (name) => {
     gradient.flat().forEach((derivative, i) => expect(derivative).toBeCloseTo(numeric[i]!, 8));
     expect(gradient.flat().filter((derivative) => derivative !== 0).length).toBeGreaterThan(3);
   }
+});
+
+it('the oracle has values of every loss and every advantage', () => {
+  interface Case {
+    losses: Record<string, { params: { kind: string } }>;
+    advantages: Record<string, unknown>;
+  }
+  const read = (file: string) =>
+    JSON.parse(readFileSync(new URL(`../oracle/losses/${file}.json`, import.meta.url), 'utf8')) as unknown;
+  const extra = read('extra') as { cases: Case[]; accumulation: Case[] };
+  const cases = [...(read('cases') as Case[]), ...extra.cases, ...extra.accumulation];
+  const kinds = new Set(cases.flatMap(({ losses }) => Object.values(losses).map(({ params }) => params.kind)));
+  expect([...kinds].sort()).toEqual(LOSS_NAMES.filter((name) => name !== 'sft').sort()); // sft is in backward/
+  const names = new Set(cases.flatMap((each) => Object.keys(each.advantages)));
+  expect(names.size).toBe(ADVANTAGE_NAMES.length);
 });
 
 it('advantages of the four kinds', () => {

@@ -267,6 +267,11 @@ it.each<[string, ConfigLayer, string]>([
     { sampling: { max_tokens: 64 } },
     "a prompt of 3 tokens and a reply of up to 64 (sampling.max_tokens) do not fit the model's context of 32",
   ],
+  [
+    'a cache that cannot hold one sequence',
+    { model: { layers: 9, kv_heads: 4, head_dim: 256 }, memory: { cache_mb: 1 } },
+    'do not fit the 0 tokens that 1 MiB of keys and values hold (memory.cache_mb)',
+  ],
   ['a context shorter than the reply', { model: { context: 8 } }, "do not fit the model's context of 8"],
 ])('refuses %s before anything is computed, and frees what it had reserved', async (_, layer, message) => {
   const gpu = await testGpu();
