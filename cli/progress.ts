@@ -1,6 +1,6 @@
 /** @file A run as lines for people. */
 import { formatBytes } from '../src/kernels';
-import { describeCut } from '../src/rl';
+import { describeCut, remedyText } from '../src/rl';
 import type { Metric } from './run_loop';
 
 /** One line per event for people, with rate and time left. */
@@ -43,6 +43,9 @@ export class ProgressLine {
           (event.errors > 0 ? `  ${event.errors} FAILED ROLLOUTS` : '')
         );
       }
+      case 'diagnosis':
+        if (event.state === 'over') return `diagnosis: over since step ${event.step}: ${event.title}`;
+        return `diagnosis, since step ${event.since}: ${event.title}. ${event.message}\n  ${remedyText(event)}`;
       case 'recovered':
         return `${event.message}; went on with a new device from step ${event.step}`;
       case 'done':

@@ -6,8 +6,8 @@ import type { Environment } from '../src/envs';
 import { DeviceLostError } from '../src/kernels';
 import type { Gpu } from '../src/kernels';
 import { formatCheckpoint } from '../src/model';
-import { Run } from '../src/rl';
-import type { ModelSources, RunEvent, RunSnapshot, TrainConfig } from '../src/rl';
+import { Diagnostician, Run } from '../src/rl';
+import type { Diagnosis, ModelSources, RunEvent, RunSnapshot, TrainConfig } from '../src/rl';
 
 /** Times a lost device is replaced before giving up. */
 const MAX_RECOVERIES = 3;
@@ -18,6 +18,8 @@ type StepEvent = Extract<RunEvent, { event: 'step' }>;
 export type Metric =
   | Exclude<RunEvent, StepEvent>
   | Omit<StepEvent, 'groups_detail'>
+  /** Why it does not learn, and when that is over. */
+  | Diagnosis
   /** The device was lost: the run went on from this step, and what came after it comes again. */
   | { event: 'recovered'; step: number; message: string };
 
@@ -55,14 +57,17 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
   const kept = await run.policy.export(); // all but the weights stays as it is: of use when the device is gone
   let snapshot: RunSnapshot | undefined;
   let metrics: Metric[] = [];
+  const diagnostician = new Diagnostician(config, { metrics: run.env.rubric.metricNames });
   const record = (metric: Metric) => {
     metrics.push(metric);
     onMetric?.(metric);
+    diagnostician.observe(metric).forEach(record);
   };
   /** Forgets what came after the snapshot; without one, everything. */
   const goBack = () => {
     const last = snapshot?.step ?? -1;
     metrics = metrics.filter((metric) => !undoneAfter(metric, last));
+    diagnostician.goBack(last);
   };
 
   let error: Error | undefined;
@@ -94,6 +99,8 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
     record({ event: 'recovered', step: snapshot?.step ?? 0, message: lost.message });
   }
 
+  if (error) diagnostician.fail(error).forEach(record);
+
   let model: Outcome['model'];
   try {
     model = await run.policy.export();
@@ -121,6 +128,6 @@ function withoutRollouts({ groups_detail: _, ...step }: StepEvent): Metric {
 
 /** Whether the metric is of a time after that step; -1 stands for the start of the run, warm-up included. */
 function undoneAfter(metric: Metric, last: number): boolean {
-  if (metric.event === 'step' || metric.event === 'eval') return metric.step > last;
+  if (metric.event === 'step' || metric.event === 'eval' || metric.event === 'diagnosis') return metric.step > last;
   return last < 0 && metric.event === 'sft';
 }

@@ -1,6 +1,6 @@
 /** @file What page and trainer worker say to each other. Every message is plain data. */
 import type { EvalProgress, Summary, Trace } from '../src/envs';
-import type { MemoryPlan, Progress, RunEvent, TrainConfig } from '../src/rl';
+import type { Finding, MemoryPlan, Progress, RunEvent, TrainConfig } from '../src/rl';
 
 /** From the page. */
 export type Command =
@@ -80,6 +80,8 @@ export type Notice =
     }
   | { type: 'event'; event: ShownEvent }
   | { type: 'groups'; step: number; groups: ShownGroup[] }
+  /** What keeps the run from learning now, the likeliest cause first. */
+  | { type: 'findings'; findings: Finding[] }
   | { type: 'progress'; progress: Progress | null }
   | { type: 'tried'; id: number; before: string; after: string }
   | { type: 'try-failed'; id: number; message: string }

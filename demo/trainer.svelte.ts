@@ -1,6 +1,6 @@
 /** @file The page's picture of the trainer: what the worker has said so far, and the commands to it. */
 import type { EvalProgress } from '../src/envs';
-import type { MemoryPlan, Progress, TrainConfig } from '../src/rl';
+import type { Finding, MemoryPlan, Progress, TrainConfig } from '../src/rl';
 import TrainerWorker from './worker/worker?worker';
 import type {
   Command,
@@ -46,6 +46,8 @@ export class Trainer {
   done = $state.raw<DoneEvent | null>(null);
   groups = $state.raw<readonly ShownGroup[]>([]);
   groupsStep = $state(0);
+  /** What keeps the run from learning, the likeliest cause first. */
+  findings = $state.raw<readonly Finding[]>([]);
   progress = $state.raw<Progress | null>(null);
   tries = $state.raw<readonly Try[]>([]);
   /** Asked for and not yet ended. */
@@ -101,6 +103,7 @@ export class Trainer {
     this.sft = null;
     this.done = null;
     this.groups = [];
+    this.findings = [];
     this.tries = [];
     this.evaluating = false;
     this.evalProgress = null;
@@ -189,6 +192,9 @@ export class Trainer {
       case 'groups':
         this.groups = notice.groups;
         this.groupsStep = notice.step;
+        break;
+      case 'findings':
+        this.findings = notice.findings;
         break;
       case 'progress':
         this.progress = notice.progress;

@@ -15,6 +15,7 @@ const ENTRIES = {
   checks: 'bench/checks.ts',
   bench: 'bench/main.ts',
   rollouts: 'bench/rollouts.ts',
+  overlap: 'bench/overlap.ts',
   steady: 'bench/steady.ts',
 };
 const DAWN = join(ROOT, 'node_modules/webgpu/dist/linux-x64/dawn.node');

@@ -8,7 +8,7 @@ import { strToU8, zipSync } from 'fflate';
 import { DeviceLostError, Gpu, NoAdapterError } from '../../src/kernels';
 import { Generator, NativeModel, Weights, formatCheckpoint, formatTinyCall } from '../../src/model';
 import type { ModelConfig } from '../../src/model';
-import { Run } from '../../src/rl';
+import { Diagnostician, Run } from '../../src/rl';
 import type { RunEvent, RunSnapshot, TrainConfig } from '../../src/rl';
 import { PURPOSE, deriveKey } from '../../src/random';
 import type { Command, Notice, RunNotice, StarterInfo, Status } from '../protocol';
@@ -41,6 +41,8 @@ export class Session {
   /** Stays, on its dead device, when that is lost and there is no other. */
   #run: Run | undefined;
   #events: AsyncGenerator<RunEvent, void, void> | undefined;
+  /** Listens to the run; outlives the device that the run is on. */
+  #diagnostician: Diagnostician | undefined;
   #abort = new AbortController();
   #evalAbort = new AbortController();
   #snapshot: RunSnapshot | undefined;
@@ -131,7 +133,8 @@ export class Session {
     }
     const card = config.start === 'starter' ? ((await starterCard(config.env)) as StarterInfo | null) : null;
     await this.#createRun(config);
-    const { policy } = this.#run!;
+    const { policy, env } = this.#run!;
+    this.#diagnostician = new Diagnostician(config, { metrics: env.rubric.metricNames });
     this.#folder = await policy.export();
     this.#post({
       type: 'opened',
@@ -195,6 +198,7 @@ export class Session {
     this.#run?.destroy();
     this.#run = undefined;
     this.#snapshot = undefined;
+    this.#diagnostician = undefined;
     this.#folder = undefined;
   }
 
@@ -228,6 +232,7 @@ export class Session {
     this.#post({ type: 'progress', progress: null });
     if (result.done) return;
     this.#show(result.value);
+    if (this.#diagnostician!.observe(result.value).length > 0) this.#postFindings();
     const { event } = result.value;
     if (event === 'done' || (this.#stepOnly && (event === 'step' || event === 'sft'))) {
       this.#playing = false;
@@ -278,6 +283,8 @@ export class Session {
     }
     const step = this.#snapshot?.step ?? null;
     this.#step = step ?? 0;
+    this.#diagnostician!.goBack(step ?? -1);
+    this.#postFindings();
     this.#rollouts = this.#rollouts.filter((rollout) => rollout.step <= (step ?? 0));
     this.#post({ type: 'recovered', step, message: lost.message });
   }
@@ -381,11 +388,16 @@ export class Session {
     this.#post({ type: 'failed', name, message });
   }
 
+  #postFindings(): void {
+    this.#post({ type: 'findings', findings: this.#diagnostician!.findings });
+  }
+
   /** The run cannot go on. */
   #fail(error: unknown): void {
     this.#playing = false;
     this.#post({ type: 'progress', progress: null });
     this.#report(error);
+    if (error instanceof Error && this.#diagnostician?.fail(error).length) this.#postFindings();
     if (this.#status !== 'done') this.#setStatus('stopped');
   }
 }

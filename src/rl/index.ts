@@ -2,6 +2,7 @@
 export * from './advantages';
 export * from './batch';
 export * from './config';
+export * from './diagnosis';
 export * from './errors';
 export * from './grpo';
 export * from './losses';

@@ -1,6 +1,6 @@
 /** @file What one step did, in numbers: rewards, lengths, signal, speed. */
 import { completionTokens } from '../envs';
-import type { Environment } from '../envs';
+import type { Environment, Trace } from '../envs';
 import { mean, standardDeviation } from './advantages';
 import { scoredOf } from './batch';
 import type { Batch } from './batch';
@@ -51,6 +51,10 @@ export interface StepReport {
   idleSeconds: number;
   /** Tokens computed by sampler and trainer together, per second. */
   tokensPerSecond: number;
+  /** Mean reward of the scored rollouts that were cut off, and of those that ended by themselves; null where there are none. */
+  rewardByEnding: { truncated: number | null; complete: number | null };
+  /** Nats per sampled token, by the log-probabilities it was sampled with: known also where nothing is updated. */
+  sampledEntropy: number;
 }
 
 /** Seconds of a phase, and those of them in which the GPU had something to do. */
@@ -112,5 +116,12 @@ export function reportStep(
     updateSeconds: updated.seconds,
     idleSeconds: seconds - waited.busySeconds - updated.busySeconds,
     tokensPerSecond: (sampled + prefillTokens + (update?.tokens ?? 0)) / seconds,
+    rewardByEnding: { truncated: meanReward(scored, true), complete: meanReward(scored, false) },
+    sampledEntropy: mean(traces.flatMap(({ turns }) => turns.flatMap(({ tokens }) => tokens?.logprobs ?? []))) * -1,
   };
+}
+
+function meanReward(scored: readonly Trace[], truncated: boolean): number | null {
+  const rewards = scored.filter((trace) => trace.isTruncated === truncated).map((trace) => trace.reward!);
+  return rewards.length === 0 ? null : mean(rewards);
 }

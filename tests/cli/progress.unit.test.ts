@@ -29,6 +29,8 @@ function step(changes: Partial<Extract<Metric, { event: 'step' }>>): Metric {
     updateSeconds: 0.5,
     idleSeconds: 0.5,
     tokensPerSecond: 1234.5,
+    rewardByEnding: { truncated: null, complete: 0.25 },
+    sampledEntropy: 0.5,
     ...changes,
   };
 }
@@ -79,4 +81,24 @@ it('a device that was replaced is told', () => {
   expect(new ProgressLine().describe({ event: 'recovered', step: 5, message }, 20)).toBe(
     `${message}; went on with a new device from step 5`,
   );
+});
+
+it('a finding: since when, what, why, and what to set; and when it is over', () => {
+  const finding: Metric = {
+    event: 'diagnosis',
+    state: 'found',
+    step: 3,
+    kind: 'too-hard',
+    title: 'Too hard',
+    since: 1,
+    message: 'No rollout is right.',
+    settings: [{ key: 'grpo.group_size', now: 8, to: 32 }],
+    remedy: '',
+    evidence: {},
+  };
+  const line = new ProgressLine();
+  expect(line.describe(finding, 20)).toBe(
+    'diagnosis, since step 1: Too hard. No rollout is right.\n  Set grpo.group_size to 32 (now 8).',
+  );
+  expect(line.describe({ ...finding, state: 'over', step: 9 }, 20)).toBe('diagnosis: over since step 9: Too hard');
 });
