@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parse as parseToml } from 'smol-toml';
 import { libraryEntry } from '../src/envs';
-import { ConfigError, RunStore, parseAssignment, readRunRecord, resolveConfig } from '../src/rl';
+import { DEFAULT_LIMITS, NoAdapterError } from '../src/kernels';
+import { ConfigError, Run, RunStore, memoryTable, parseAssignment, readRunRecord, resolveConfig } from '../src/rl';
 import type { ConfigLayer, Metric, ModelSources, RunSnapshot, TrainConfig } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
 import { diskFolder, starterFolder } from './files';
@@ -21,7 +22,8 @@ export const TRAIN_USAGE = `terrarium train <environment> [options]
                        (also when it is interrupted or fails) the model, laid out as Hugging Face does
   --resume DIR         go on with a run that was interrupted, killed or lost its device: the weights at the end are,
                        bit for bit, those of a run that never stopped
-  --dry-run            print the resolved settings and stop
+  --dry-run            print the resolved settings on standard output and, on standard error, the memory that the run
+                       would take of the GPU; then stop
 `;
 
 export async function trainCommand(args: string[]): Promise<void> {
@@ -56,6 +58,7 @@ export async function trainCommand(args: string[]): Promise<void> {
   libraryEntry(config.env);
   if (values['dry-run']) {
     process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
+    process.stderr.write(await describeMemory(config));
     return;
   }
   const taken = out === undefined ? undefined : await takeNewRun(out, config);
@@ -111,6 +114,20 @@ interface TrainOptions {
   sources?: ModelSources | undefined;
   /** The GPU that the run was started on. */
   adapter?: string;
+}
+
+/** The memory that a run would take, as a table; found out without taking it. */
+async function describeMemory(config: TrainConfig): Promise<string> {
+  let limits = DEFAULT_LIMITS;
+  let device = 'no adapter here: the least that every WebGPU device allows is assumed';
+  try {
+    const gpu = await acquireNodeGpu();
+    limits = gpu.device.limits;
+    device = gpu.adapterName;
+  } catch (error) {
+    if (!(error instanceof NoAdapterError)) throw error;
+  }
+  return memoryTable(await Run.plan(limits, config, DISK), device);
 }
 
 /** Trains, shows it, and keeps what there is at the end, however the run ended. */
