@@ -57,7 +57,7 @@ it('the start: what is trained, on what, and the memory it takes', () => {
   );
   expect(line).toBe(
     'letter-sort, seed 3, 5000 parameters from starter, on a GPU, ' +
-      '40.0 MiB of its memory (512 tokens at a time, activations computed again)',
+      '40 MiB of its memory (512 tokens at a time, activations computed again)',
   );
 });
 
