@@ -282,3 +282,39 @@ it('a run that another tab writes to cannot be resumed or deleted; a damaged che
     `checkpoint step-000001 of ${id}: model.safetensors has 8 bytes of`,
   );
 });
+
+it('a browser that gives no more room: the run is refused before its first step, or stops with its last checkpoint', async () => {
+  const page = await open();
+  const expected = await trainWhole(page);
+  await press(page, 'Reset');
+  await waitForStatus(page, 'ready');
+  const session = await page.createCDPSession();
+  const { origin } = new URL(site.url);
+  const quota = (quotaSize?: number) =>
+    session.send('Storage.overrideQuotaForOrigin', { origin, ...(quotaSize !== undefined && { quotaSize }) });
+  await quota(1e6);
+  await press(page, 'Train');
+  await waitForStatus(page, 'stopped');
+  const alert = () => page.$eval('[role=alert]', (element) => element.textContent);
+  // Chromium's own estimate does not follow the smaller quota: it is the first write that tells.
+  expect(await alert()).toMatch(/StorageFullError: the browser gives this page no more room; run.json of even-digits-/);
+  expect(await textOf(page, 'step')).toMatch(/^0\b/);
+
+  await quota();
+  await press(page, 'Reset');
+  await waitForStatus(page, 'ready');
+  await press(page, 'Step');
+  await waitForStatus(page, 'paused');
+  const used = await page.evaluate(async () => (await navigator.storage.estimate()).usage!);
+  await quota(used + 10_000);
+  await press(page, 'Resume');
+  await waitForStatus(page, 'stopped');
+  expect(await alert()).toMatch(
+    /StorageFullError: the browser gives this page no more room; .* The run can be resumed/,
+  );
+  await quota();
+  const [{ id }] = (await waitForRuns(page, 2)) as [Row];
+  await pressIn(page, id, 'Resume');
+  await waitForStatus(page, 'done');
+  expect(await hashOf(page)).toBe(expected);
+});
