@@ -128,7 +128,10 @@ it('writes a folder that loads, and starts from a folder', async () => {
   const loaded = await loadModel(diskFolder(out));
   expect(await hashWeights(loaded.tensors)).toBe(done.weights_sha256);
   expect(lines(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).at(-1)).toMatchObject({ event: 'done' });
-  expect(JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'))).toMatchObject({ env: 'even-digits' });
+  expect(JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'))).toMatchObject({
+    seed: 1,
+    config: { env: 'even-digits' },
+  });
   const next = await train('even-digits', 1, ...SHORT, '--set', `start=${out}`);
   expect(next.eval_before).toEqual(done.eval_after);
 });
