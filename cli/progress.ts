@@ -1,6 +1,6 @@
 /** @file A run as lines for people. */
 import { remedyText } from '../src/rl';
-import type { Metric } from './run_loop';
+import type { Metric } from '../src/rl';
 
 /** One line per event for people, with rate and time left. */
 export class ProgressLine {

@@ -332,5 +332,5 @@ export function formatBytes(bytes: number): string {
     bytes /= 1024;
     unit++;
   }
-  return `${unit === 0 ? bytes : bytes.toPrecision(3)} ${units[unit]}`;
+  return `${unit === 0 ? bytes : Number(bytes.toPrecision(3))} ${units[unit]}`;
 }

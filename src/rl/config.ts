@@ -133,6 +133,8 @@ const evalSchema = z.strictObject({
 
 const checkpointSchema = z.strictObject({
   interval: countOrZero.default(5).describe('GRPO steps between checkpoints; 0 = only where there is an eval'),
+  keep_last: count.default(2).describe('Newest checkpoints to keep; the one before is there if the newest is damaged'),
+  keep_best: z.boolean().default(true).describe('Also keep the checkpoint with the best eval at temperature 1'),
 });
 
 const trainSchema = z.strictObject({

@@ -17,4 +17,5 @@ export * from './sampler';
 export * from './schedule';
 export * from './sft';
 export * from './snapshot';
+export * from './store';
 export * from './tasks';

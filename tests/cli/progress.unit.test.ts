@@ -1,7 +1,7 @@
 /** @file The line that a person reads while a run goes on. */
 import { expect, it } from 'vitest';
 import { ProgressLine } from '../../cli/progress';
-import type { Metric } from '../../cli/run_loop';
+import type { Metric } from '../../src/rl';
 
 function step(changes: Partial<Extract<Metric, { event: 'step' }>>): Metric {
   return {

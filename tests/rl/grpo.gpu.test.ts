@@ -264,3 +264,21 @@ it('stopped while batches are under way: they are given up, and everything is fr
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(gpu.liveBytes).toBe(live);
 });
+
+it('a curriculum decides which environments of a group a step trains on', async () => {
+  const settings = resolveConfig({
+    env: 'reverse-text+letter-sort',
+    start: 'scratch',
+    grpo: { steps: 2, warmup_steps: 0, batch_size: 16, group_size: 4 },
+    eval: { interval: 0, examples: 4 },
+    curriculum: [
+      { from_step: 1, weights: { 'reverse-text': 1 } },
+      { from_step: 2, weights: { 'letter-sort': 1 } },
+    ],
+  });
+  const steps = stepsOf(await finish(await Run.create(await testGpu(), settings)));
+  const tasks = steps.map(({ groups_detail: groups }) => [
+    ...new Set(groups.flatMap(({ traces }) => traces.map(({ task }) => task))),
+  ]);
+  expect(tasks).toEqual([['reverse-text'], ['letter-sort']]);
+});
