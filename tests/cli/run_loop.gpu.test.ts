@@ -117,7 +117,8 @@ it('an update that is not finite ends the run with the weights of the step befor
   const { error, ...rest } = await run(never, { environment, layers: [{ grpo: loss }] });
   expect(error).toBeInstanceOf(NonFiniteUpdateError);
   expect(rest.step).toBe(2);
-  expect(rest.metrics.at(-1)).toMatchObject({ event: 'eval', step: 2 });
+  expect(rest.metrics.at(-2)).toMatchObject({ event: 'eval', step: 2 });
+  expect(rest.metrics.at(-1)).toMatchObject({ event: 'diagnosis', kind: 'not-finite', step: 3 });
   expect(await hashOf({ error, ...rest })).toBe(await hashOf(two));
 });
 

@@ -165,7 +165,10 @@ it('a run that fails leaves what it had learned, and says in one line why', asyn
   expect(err).not.toContain('    at ');
   expect((await loadModel(diskFolder(out))).config.family).toBe('qwen3');
   const events = lines(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).map(({ event }) => event);
-  expect(events).toEqual(['start', 'eval']);
+  expect(events).toEqual(['start', 'eval', 'diagnosis']);
+  expect(err).toMatch(
+    /^diagnosis, since step 1: Not a number\. .*\n  Set grpo\.entropy_coefficient to 0\.01 \(now 1e\+38\)/m,
+  );
 });
 
 it('a run that cannot start leaves no folder', async () => {
