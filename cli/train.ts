@@ -12,7 +12,7 @@ import { ProgressLine } from './progress';
 import { runAt, takeNewRun } from './run_folder';
 import { runToEnd } from './run_loop';
 
-export const TRAIN_USAGE = `terrarium train <environment> [options]
+export const TRAIN_USAGE = `terrarium train <environment | config.toml> [options]
 
   --seed N             decides every random number (default 1)
   --config FILE        settings from a TOML file; may be given more than once, later files win
@@ -49,9 +49,11 @@ export async function trainCommand(args: string[]): Promise<void> {
     }
     return resume(values.resume, json);
   }
-  if (positionals.length > 1) throw new ConfigError(`one environment at a time: ${positionals.join(', ')}`);
-  const layers: ConfigLayer[] = values.config.map(readToml);
-  if (positionals[0] !== undefined) layers.push({ env: positionals[0] });
+  const [env, ...others] = positionals.filter((given) => !given.endsWith('.toml'));
+  if (others.length > 0) throw new ConfigError(`one environment at a time: ${[env, ...others].join(', ')}`);
+  const files = [...positionals.filter((given) => given.endsWith('.toml')), ...values.config];
+  const layers: ConfigLayer[] = files.map(readToml);
+  if (env !== undefined) layers.push({ env });
   layers.push(...values.set.map(parseAssignment));
   if (values.seed !== undefined) layers.push(parseAssignment(`seed=${values.seed}`));
   const config = resolveConfig(...layers);
@@ -179,10 +181,10 @@ function listen(): AbortController {
 }
 
 function readToml(path: string): ConfigLayer {
-  if (!existsSync(path)) throw new ConfigError(`--config ${path}: no such file`);
+  if (!existsSync(path)) throw new ConfigError(`${path}: no such file`);
   try {
     return parseToml(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new ConfigError(`--config ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

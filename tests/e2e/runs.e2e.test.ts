@@ -7,6 +7,8 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { deriveKey, uniform } from '../../src/random';
 import { byTestId, launch, openPage, press, serveSite, textOf, waitForStatus, waitForStep } from './browser';
 import type { OpenPage, Site } from './browser';
+import { forgetRuns, pressIn, rows, said, waitForRuns } from './runs_panel';
+import type { Row } from './runs_panel';
 
 let site: Site;
 let browser: Browser;
@@ -44,52 +46,11 @@ afterEach(async () => {
   await close();
   // A browser that remembers nothing of the test before.
   const { page } = await openPage(browser, `${site.url}${QUICK}`);
-  await page.evaluate(async () => {
-    const root = await navigator.storage.getDirectory();
-    await root.removeEntry('runs', { recursive: true });
-  });
+  await forgetRuns(page);
   await page.close();
 });
 
 const hashOf = async (page: Page) => (await textOf(page, 'hash')).trim();
-
-/** Waits for the panel's line about a request, and reads it. */
-async function said(page: Page): Promise<string> {
-  await page.waitForSelector(byTestId('runs-said'));
-  return (await textOf(page, 'runs-said')).trim();
-}
-
-interface Row {
-  id: string;
-  text: string;
-}
-
-/** The runs as the panel lists them. */
-function rows(page: Page): Promise<Row[]> {
-  return page.$$eval(byTestId('run'), (items) =>
-    items.map((item) => ({
-      id: item.getAttribute('data-run')!,
-      text: item.textContent.replaceAll(/\s+/g, ' ').trim(),
-    })),
-  );
-}
-
-/** Waits until so many runs are listed. */
-async function waitForRuns(page: Page, count: number): Promise<Row[]> {
-  await page.waitForFunction(
-    (selector: string, wanted: number) => document.querySelectorAll(selector).length === wanted,
-    {},
-    byTestId('run'),
-    count,
-  );
-  return rows(page);
-}
-
-/** Presses a button in the row of a run. */
-async function pressIn(page: Page, id: string, text: string): Promise<void> {
-  const path = `//tr[@data-run="${id}"]//button[normalize-space()="${text}" and not(@disabled)]`;
-  await (await page.waitForSelector(`::-p-xpath(${path})`))!.click();
-}
 
 async function trainWhole(page: Page): Promise<string> {
   await press(page, 'Train');
