@@ -244,8 +244,8 @@ it('the URL holds the settings, and a reload brings them back', async () => {
   };
   await set('seed', '42');
   await set('grpo.lr', '0.002');
-  await page.select(byTestId('grpo.loss'), 'prime');
-  await page.waitForFunction(() => location.hash.includes('prime'));
+  await page.select(byTestId('grpo.loss'), 'dapo');
+  await page.waitForFunction(() => location.hash.includes('dapo'));
   const hash = await page.evaluate(() => location.hash);
   expect(hash).toContain('seed=42');
   expect(hash).toContain('grpo.lr=0.002');
@@ -255,7 +255,7 @@ it('the URL holds the settings, and a reload brings them back', async () => {
   expect([await value('seed'), await value('grpo.lr'), await value('grpo.loss'), await value('grpo.steps')]).toEqual([
     '42',
     '0.002',
-    'prime',
+    'dapo',
     '4',
   ]);
   expect(await page.evaluate(() => location.hash)).toBe(hash);
