@@ -14,7 +14,10 @@ export default defineConfig(({ mode }) => {
         outDir: 'dist/cli',
         emptyOutDir: true,
         minify: false,
-        rolldownOptions: { input: { main: 'cli/main.ts' }, external: ['webgpu', ...builtinModules, /^node:/] },
+        rolldownOptions: {
+          input: { main: 'cli/main.ts', 'sandbox-worker': 'src/envs/sandbox/lazy-worker.ts' },
+          external: ['webgpu', ...builtinModules, /^node:/],
+        },
       },
     };
   }

@@ -1,0 +1,5 @@
+/** @file Sandboxes: JavaScript that a model wrote, run where it can do no harm. */
+export * from './protocol';
+export * from './sandbox';
+export * from './text';
+export * from './worker';
