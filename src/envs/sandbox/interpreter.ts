@@ -1,19 +1,24 @@
 /**
- * @file The interpreter: QuickJS in WebAssembly, with one heap and one global scope for each sandbox. The code in it sees the
- * JavaScript language, a console and nothing else: no network, no page, no modules, no timers, no clock. Math.random is a
- * function of the sandbox's key, so that the same code gives the same text on every machine.
+ * @file The interpreter: QuickJS in WebAssembly. The code in it sees the JavaScript language, a console and nothing else: no
+ * network, no page, no modules, no timers, no clock. Math.random is a function of the sandbox's key, so that the same code
+ * gives the same text on every machine. Every sandbox has the interpreter's whole memory to itself (see images.ts).
  */
-import { QuickJSFFI } from '@jitl/quickjs-singlefile-browser-release-sync/ffi';
 import loadModule from '@jitl/quickjs-singlefile-browser-release-sync/emscripten-module';
+import { QuickJSFFI } from '@jitl/quickjs-singlefile-browser-release-sync/ffi';
 import { Scope, newQuickJSWASMModuleFromVariant } from 'quickjs-emscripten-core';
-import type { QuickJSContext, QuickJSHandle, QuickJSRuntime, QuickJSWASMModule } from 'quickjs-emscripten-core';
+import type { QuickJSContext, QuickJSHandle, QuickJSRuntime } from 'quickjs-emscripten-core';
 import { Random } from '../../random';
 import type { RandomKey } from '../../random';
+import { EMPTY_IMAGE, Images, SANDBOX_MEMORY_BYTES, imageBytes } from './images';
+import type { Image } from './images';
 import prelude from './prelude.js?raw';
 import type { RunResult, SandboxLimits, Stop } from './protocol';
 
 /** After how many steps the interpreter asks whether to go on: fixed when QuickJS was compiled. */
 const STEPS_PER_QUESTION = 10_000;
+
+/** Things that waited for promises and are done in a row before it is asked whether to go on: each counts as 100 steps. */
+const JOBS = 100;
 
 /** The language without its clock: a date would be another one at every run. */
 const INTRINSICS = {
@@ -30,13 +35,19 @@ const INTRINSICS = {
   TypedArrays: true,
 } as const;
 
-/** Things that waited for promises and are done in a row before it is asked whether to go on: each counts as 100 steps. */
-const JOBS = 100;
-
-type Helper = 'begin' | 'overflowed' | 'cut' | 'show' | 'describe';
+const WASM_PAGE = 65_536;
 
 /** How QuickJS begins to say so. */
 const OUT_OF_MEMORY = 'InternalError: out of memory';
+
+interface SandboxState {
+  limits: SandboxLimits;
+  random: Random;
+  /** While another one is in the interpreter. */
+  image: Image;
+}
+
+type Helper = 'begin' | 'overflowed' | 'cut' | 'show' | 'describe';
 
 /** Some code was stopped; the sandbox it ran in is of no use any more. */
 class StoppedError extends Error {
@@ -46,26 +57,50 @@ class StoppedError extends Error {
 }
 
 export class Interpreter {
-  readonly #open = new Map<number, Repl>();
+  readonly #sandboxes = new Map<number, SandboxState>();
+  readonly #helpers: Record<Helper, QuickJSHandle>;
+  readonly #images: Images;
+  /** The sandbox that the memory holds. */
+  #inside: SandboxState | undefined;
+  #questions = 0;
+  #interrupted = false;
+  #stdout = '';
+  #cut = false;
 
-  private constructor(private readonly module: QuickJSWASMModule) {}
+  private constructor(
+    memory: WebAssembly.Memory,
+    private readonly runtime: QuickJSRuntime,
+    private readonly context: QuickJSContext,
+  ) {
+    runtime.setInterruptHandler(() => this.#isOver());
+    this.#helpers = this.#prepare();
+    this.#images = new Images(memory);
+  }
 
   static async load(): Promise<Interpreter> {
+    const pages = SANDBOX_MEMORY_BYTES / WASM_PAGE;
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const module = await newQuickJSWASMModuleFromVariant({
       type: 'sync',
       importFFI: () => Promise.resolve(QuickJSFFI),
-      importModuleLoader: () => Promise.resolve(loadModule),
+      importModuleLoader: () => Promise.resolve((options) => loadModule({ ...options, wasmMemory: memory })),
     });
-    return new Interpreter(module);
+    const runtime = module.newRuntime();
+    return new Interpreter(memory, runtime, runtime.newContext({ intrinsics: INTRINSICS }));
   }
 
-  /** Bytes that WebAssembly has taken for all sandboxes: they are reused and never given back. */
-  get heapBytes(): number {
-    return this.module.getWasmMemory().buffer.byteLength;
+  /** Bytes that are kept for the sandboxes that are not in the interpreter. */
+  get heldBytes(): number {
+    return [...this.#sandboxes.values()].reduce((sum, { image }) => sum + imageBytes(image), 0);
   }
 
   open(sandbox: number, limits: SandboxLimits, key: RandomKey): void {
-    this.#open.set(sandbox, new Repl(this.module.newRuntime(), limits, key));
+    this.#sandboxes.set(sandbox, { limits, random: new Random(key), image: EMPTY_IMAGE });
+  }
+
+  close(sandbox: number): void {
+    if (this.#inside === this.#sandboxes.get(sandbox)) this.#inside = undefined;
+    this.#sandboxes.delete(sandbox);
   }
 
   /**
@@ -73,93 +108,74 @@ export class Interpreter {
    * @throws what the interpreter itself dies of; nothing that it holds is of use then
    */
   run(sandbox: number, code: string): RunResult {
-    const repl = this.#open.get(sandbox)!;
-    const result = repl.run(code);
-    if (result.stopped) this.close(sandbox);
-    return result;
+    const state = this.#sandboxes.get(sandbox)!;
+    const { codeLength, stackBytes } = state.limits;
+    if (code.length > codeLength) {
+      const error = `the code has ${code.length} characters; at most ${codeLength} fit`;
+      return { stdout: '', error, cut: false, steps: 0 };
+    }
+    this.#enter(state);
+    this.#questions = 0;
+    this.#interrupted = false;
+    this.#stdout = '';
+    this.#cut = false;
+    this.runtime.setMaxStackSize(stackBytes);
+    let rest: Pick<RunResult, 'value' | 'error' | 'stopped'>;
+    try {
+      rest = Scope.withScope((scope) => this.#evaluate(code, scope));
+    } catch (error) {
+      if (!(error instanceof StoppedError)) throw error;
+      rest = { error: this.#explain(error.stop), stopped: error.stop };
+      this.close(sandbox);
+    }
+    return { stdout: this.#stdout, ...rest, cut: this.#cut, steps: this.#questions * STEPS_PER_QUESTION };
   }
 
-  close(sandbox: number): void {
-    this.#open.get(sandbox)?.dispose();
-    this.#open.delete(sandbox);
-  }
-}
-
-/** One sandbox: a heap, a global scope, and what has been declared in it so far. */
-class Repl {
-  readonly #context: QuickJSContext;
-  readonly #helpers: Record<Helper, QuickJSHandle>;
-  #questions = 0;
-  #interrupted = false;
-  #stdout = '';
-  #cut = false;
-
-  constructor(
-    private readonly runtime: QuickJSRuntime,
-    private readonly limits: SandboxLimits,
-    key: RandomKey,
-  ) {
-    runtime.setMemoryLimit(limits.memoryBytes);
-    runtime.setMaxStackSize(limits.stackBytes);
-    runtime.setInterruptHandler(() => this.#isOver());
-    this.#context = runtime.newContext({ intrinsics: INTRINSICS });
-    this.#helpers = this.#prepare(new Random(key));
+  /** Brings a sandbox into the interpreter, and keeps the one that was there. */
+  #enter(state: SandboxState): void {
+    if (this.#inside === state) return;
+    if (this.#inside) this.#inside.image = this.#images.take();
+    this.#images.put(state.image);
+    state.image = EMPTY_IMAGE;
+    this.#inside = state;
   }
 
-  #prepare(random: Random): Record<Helper, QuickJSHandle> {
-    const context = this.#context;
+  #prepare(): Record<Helper, QuickJSHandle> {
+    const { context } = this;
     const print = context.newFunction('print', (line) => {
       this.#stdout += `${context.getString(line)}\n`;
     });
-    const draw = context.newFunction('random', () => context.newNumber(random.next()));
-    const limit = context.newNumber(this.limits.outputLength);
+    const random = context.newFunction('random', () => context.newNumber(this.#inside!.random.next()));
     const prepare = context.unwrapResult(context.evalCode(prelude, 'prelude.js'));
-    const made = context.unwrapResult(context.callFunction(prepare, context.undefined, print, draw, limit));
+    const made = context.unwrapResult(context.callFunction(prepare, context.undefined, print, random));
     const helper = (name: Helper) => context.getProp(made, name);
-    const helpers = {
+    return {
       begin: helper('begin'),
       overflowed: helper('overflowed'),
       cut: helper('cut'),
       show: helper('show'),
       describe: helper('describe'),
     };
-    for (const handle of [print, draw, limit, prepare, made]) handle.dispose();
-    return helpers;
   }
 
   /** Counts, and says whether the steps are used up: from then on everything is interrupted. */
   #isOver(): boolean {
-    this.#interrupted ||= ++this.#questions * STEPS_PER_QUESTION > this.limits.steps;
+    this.#interrupted ||= ++this.#questions * STEPS_PER_QUESTION > (this.#inside?.limits.steps ?? Infinity);
     return this.#interrupted;
   }
 
-  run(code: string): RunResult {
-    this.#questions = 0;
-    this.#interrupted = false;
-    this.#stdout = '';
-    this.#cut = false;
-    const { codeLength } = this.limits;
-    if (code.length > codeLength) {
-      const error = `the code has ${code.length} characters; at most ${codeLength} fit`;
-      return { stdout: '', error, cut: false, steps: 0 };
+  #evaluate(code: string, scope: Scope): Pick<RunResult, 'value' | 'error'> {
+    this.#ask('begin', scope.manage(this.context.newNumber(this.#limit)));
+    const came = this.#outcome(code, scope);
+    if (this.#ask('overflowed')) {
+      this.#cut = true;
+      this.#stdout = `${this.#stdout.slice(0, this.#limit)}\n${this.#more('output')}\n`;
     }
-    let rest: Pick<RunResult, 'value' | 'error' | 'stopped'>;
-    try {
-      rest = Scope.withScope((scope) => {
-        this.#call('begin');
-        const came = this.#evaluate(code, scope);
-        this.#finishOutput();
-        return came;
-      });
-    } catch (error) {
-      if (!(error instanceof StoppedError)) throw error;
-      rest = { error: this.#explain(error.stop), stopped: error.stop };
-    }
-    return { stdout: this.#stdout, ...rest, cut: this.#cut, steps: this.#questions * STEPS_PER_QUESTION };
+    return came;
   }
 
-  #evaluate(code: string, scope: Scope): Pick<RunResult, 'value' | 'error'> {
-    const context = this.#context;
+  #outcome(code: string, scope: Scope): Pick<RunResult, 'value' | 'error'> {
+    const { context } = this;
     const outcome = context.evalCode(code, 'code.js', { type: 'global' });
     if (outcome.error) return { error: this.#thrown(scope.manage(outcome.error)) };
     const value = scope.manage(outcome.value);
@@ -187,7 +203,7 @@ class Repl {
 
   /** A value as text, or the error that kept it from being shown. */
   #text(helper: 'show' | 'describe', value: QuickJSHandle): Pick<RunResult, 'value' | 'error'> {
-    const context = this.#context;
+    const { context } = this;
     const outcome = context.callFunction(this.#helpers[helper], context.undefined, value);
     if (outcome.error) {
       outcome.error.dispose();
@@ -195,7 +211,7 @@ class Repl {
       return { error: 'what came of it cannot be shown: looking at it throws' };
     }
     const text = outcome.value.consume((shown) => context.getString(shown));
-    if (!this.#call('cut')) return { value: text };
+    if (!this.#ask('cut')) return { value: text };
     this.#cut = true;
     return { value: `${text}\n${this.#more('text')}` };
   }
@@ -206,39 +222,33 @@ class Repl {
    */
   #thrown(error: QuickJSHandle): string {
     if (this.#interrupted) throw new StoppedError('steps');
+    const isNull = this.context.eq(error, this.context.null);
+    if (isNull && this.#images.isUsedUp()) throw new StoppedError('memory'); // there was no room for an error
     const { value, error: failed } = this.#text('describe', error);
     if (value?.startsWith(OUT_OF_MEMORY)) throw new StoppedError('memory');
     return value ?? failed!;
   }
 
   /** @returns the truth of the helper's result */
-  #call(helper: 'begin' | 'cut' | 'overflowed'): boolean {
-    const context = this.#context;
-    const outcome = context.callFunction(this.#helpers[helper], context.undefined);
+  #ask(helper: 'begin' | 'cut' | 'overflowed', ...args: QuickJSHandle[]): boolean {
+    const { context } = this;
+    const outcome = context.callFunction(this.#helpers[helper], context.undefined, ...args);
     if (!outcome.error) return outcome.value.consume((answer) => context.eq(answer, context.true));
     outcome.error.dispose();
     throw new StoppedError(this.#interrupted ? 'steps' : 'memory');
   }
 
-  #finishOutput(): void {
-    if (!this.#call('overflowed')) return;
-    this.#cut = true;
-    this.#stdout = `${this.#stdout.slice(0, this.limits.outputLength)}\n${this.#more('output')}\n`;
+  get #limit(): number {
+    return this.#inside!.limits.outputLength;
   }
 
   #more(what: 'text' | 'output'): string {
-    return `[the ${what} goes on: its first ${this.limits.outputLength} characters are shown]`;
+    return `[the ${what} goes on: its first ${this.#limit} characters are shown]`;
   }
 
   #explain(stop: Stop): string {
-    const { steps, memoryBytes } = this.limits;
-    const what = stop === 'steps' ? `after ${steps} steps` : `at ${memoryBytes} bytes of memory`;
+    const { steps } = this.#inside!.limits;
+    const what = stop === 'steps' ? `after ${steps} steps` : `at ${SANDBOX_MEMORY_BYTES} bytes of memory`;
     return `stopped ${what}; nothing that was declared is left`;
-  }
-
-  dispose(): void {
-    for (const handle of Object.values(this.#helpers)) handle.dispose();
-    this.#context.dispose();
-    this.runtime.dispose();
   }
 }

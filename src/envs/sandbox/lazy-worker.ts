@@ -34,7 +34,7 @@ function obey(interpreter: Interpreter, request: SandboxRequest): void {
       return interpreter.open(request.sandbox, request.limits, request.key);
     case 'run': {
       const result = interpreter.run(request.sandbox, request.code);
-      return post({ type: 'ran', result, heapBytes: interpreter.heapBytes });
+      return post({ type: 'ran', result, heldBytes: interpreter.heldBytes });
     }
     case 'close':
       return interpreter.close(request.sandbox);

@@ -3,7 +3,7 @@
  * language it takes now, so that nothing the model's code changes later can get in its way.
  */
 // eslint-disable-next-line @typescript-eslint/no-unused-expressions -- what the file is worth to the interpreter
-(function prepare(print, random, limit) {
+(function prepare(print, random) {
   'use strict';
   const { isArray } = Array;
   const { isView } = ArrayBuffer;
@@ -20,6 +20,8 @@
   const eachOfSet = method(Set.prototype.forEach);
   const PLAIN_KEY = /^[A-Za-z_$][\w$]*$/;
 
+  /** Characters that are kept. */
+  let limit = 0;
   /** Thrown when no more text fits. */
   const FULL = {};
   let shown = '';
@@ -78,6 +80,28 @@
     }
   };
 
+  /** Shows a map or a set; whether it was one. */
+  const collection = (name, each, value, inside) => {
+    try {
+      each(value, () => undefined);
+    } catch {
+      return false;
+    }
+    put(`${name} {`);
+    let first = true;
+    each(value, (item, key) => {
+      if (!first) put(', ');
+      first = false;
+      if (name === 'Map') {
+        inspect(key, inside);
+        put(' => ');
+      }
+      inspect(item, inside);
+    });
+    put('}');
+    return true;
+  };
+
   const inspectObject = (value, parents) => {
     for (let parent = parents; parent !== null; parent = parent.next) {
       if (parent.value === value) return put('(circular)');
@@ -89,28 +113,7 @@
       return list('[', ']', value.length, (i) => property(value, text(i), inside));
     }
     if (value instanceof Failure) return put(`[${describe(value)}]`);
-    let entries = false;
-    const entry = (arrow) => (item, key) => {
-      put(entries ? ', ' : '{');
-      entries = true;
-      if (arrow) {
-        inspect(key, inside);
-        put(' => ');
-      }
-      inspect(item, inside);
-    };
-    for (const kind of ['Map', 'Set']) {
-      try {
-        if (kind === 'Map') eachOfMap(value, () => undefined);
-        else eachOfSet(value, () => undefined);
-      } catch {
-        continue;
-      }
-      put(`${kind} `);
-      if (kind === 'Map') eachOfMap(value, entry(true));
-      else eachOfSet(value, entry(false));
-      return put(entries ? '}' : '{}');
-    }
+    if (collection('Map', eachOfMap, value, inside) || collection('Set', eachOfSet, value, inside)) return undefined;
     const keys = ownKeys(value);
     return list('{', '}', keys.length, (i) => {
       const key = keys[i];
@@ -148,9 +151,12 @@
   const console = { log, info: log, debug: log, warn: log, error: log };
   Object.defineProperty(globalThis, 'console', { value: console, writable: true, configurable: true });
   Math.random = random;
+  // Memory of this kind is not counted.
+  delete globalThis.SharedArrayBuffer;
 
   return {
-    begin: () => {
+    begin: (outputLength) => {
+      limit = outputLength;
       printed = 0;
     },
     overflowed: () => printed > limit,

@@ -1,12 +1,13 @@
 /** @file What a sandbox and the worker that runs its code say to each other. All of it is plain data. */
 import type { RandomKey } from '../../random';
 
-/** How much a run may use. None of it is measured by a clock, so that the same code always ends in the same way. */
+/**
+ * How much a run may use, besides the memory that a sandbox has (SANDBOX_MEMORY_BYTES). None of it is measured by a clock, so
+ * that the same code always ends in the same way.
+ */
 export interface SandboxLimits {
   /** Interpreter steps of one run: turns of a loop, calls, moves of a regular expression. Counted in ten thousands. */
   steps: number;
-  /** Bytes that all values of a sandbox may take together. */
-  memoryBytes: number;
   /** Bytes of the interpreter's own stack: some 180 for each call that is under way. */
   stackBytes: number;
   /** Characters of code that one run may have. */
@@ -17,7 +18,6 @@ export interface SandboxLimits {
 
 export const DEFAULT_SANDBOX_LIMITS: SandboxLimits = {
   steps: 5_000_000,
-  memoryBytes: 8 << 20,
   stackBytes: 64 << 10,
   codeLength: 50_000,
   outputLength: 10_000,
@@ -52,7 +52,7 @@ export type SandboxRequest =
 export type SandboxReply =
   /** The interpreter is loaded. */
   | { type: 'ready' }
-  /** Bytes of the interpreter's memory: all sandboxes together. */
-  | { type: 'ran'; result: RunResult; heapBytes: number }
+  /** `heldBytes`: what the sandboxes take together, but for the one that has just run. */
+  | { type: 'ran'; result: RunResult; heldBytes: number }
   /** The interpreter itself has failed: nothing in this worker is of use any more. */
   | { type: 'broken'; message: string };

@@ -1,6 +1,6 @@
 /**
- * @file Sandboxes: where a model's code runs. All of them live in one worker, each with a heap of its own; runs wait for each
- * other. What holds the worker up is ended with it, and the sandboxes that had nothing to do with that are made again, by
+ * @file Sandboxes: where a model's code runs. All of them live in one worker, each with a memory of its own; runs wait for
+ * each other. What holds the worker up is ended with it, and the sandboxes that had nothing to do with that are made again, by
  * running once more what had run in them: as no run looks at a clock, they come out the same.
  */
 import { subKey } from '../../random';
@@ -41,15 +41,15 @@ export class SandboxHost {
   #worker: Connection | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #count = 0;
-  #heapBytes = 0;
+  #heldBytes = 0;
 
   constructor({ clockSeconds = DEFAULT_CLOCK_SECONDS, start = startSandboxWorker }: SandboxHostOptions = {}) {
     this.#options = { clockSeconds, start };
   }
 
-  /** Bytes of the interpreter's memory after the last run: all sandboxes together. */
-  get heapBytes(): number {
-    return this.#heapBytes;
+  /** Bytes that all sandboxes but the one that ran last were taking together after that run. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   /**
@@ -114,7 +114,7 @@ export class SandboxHost {
     const { clockSeconds } = this.#options;
     const reply = await worker.ask({ type: 'run', sandbox, code }, clockSeconds);
     if (reply?.type === 'ran') {
-      this.#heapBytes = reply.heapBytes;
+      this.#heldBytes = reply.heldBytes;
       return reply.result;
     }
     this.close();

@@ -47,7 +47,7 @@ export function loadMini({ seed }: { seed: number }): SandboxEnv {
     name: 'code-math-mini',
     ...splitDatasets(seed, drawProblem),
     toolName: TOOL,
-    limits: { steps: 100_000, memoryBytes: 1 << 20, codeLength: 100, outputLength: 100 },
+    limits: { steps: 100_000, codeLength: 100, outputLength: 100 },
     runFormatter: formatMiniRun,
     errorFormatter: () => ERROR,
     rubric: new Rubric({ exactMatch }),
