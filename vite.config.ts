@@ -23,6 +23,7 @@ export default defineConfig(({ mode }) => {
   }
   if (mode === 'lib') {
     return {
+      base: './', // the worker of the sandboxes lies beside the library
       build: {
         target,
         outDir: 'dist/lib',
@@ -31,6 +32,7 @@ export default defineConfig(({ mode }) => {
         lib: { entry: 'src/index.ts', formats: ['es' as const], fileName: 'terrarium' },
         rolldownOptions: { external: ['zod'] },
       },
+      worker: { format: 'es' as const },
     };
   }
   return {

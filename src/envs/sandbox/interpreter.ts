@@ -5,7 +5,7 @@
  */
 import loadModule from '@jitl/quickjs-singlefile-browser-release-sync/emscripten-module';
 import { QuickJSFFI } from '@jitl/quickjs-singlefile-browser-release-sync/ffi';
-import { Scope, newQuickJSWASMModuleFromVariant } from 'quickjs-emscripten-core';
+import { QuickJSWASMModule, Scope } from 'quickjs-emscripten-core';
 import type { QuickJSContext, QuickJSHandle, QuickJSRuntime } from 'quickjs-emscripten-core';
 import { Random } from '../../random';
 import type { RandomKey } from '../../random';
@@ -80,11 +80,9 @@ export class Interpreter {
   static async load(): Promise<Interpreter> {
     const pages = SANDBOX_MEMORY_BYTES / WASM_PAGE;
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-    const module = await newQuickJSWASMModuleFromVariant({
-      type: 'sync',
-      importFFI: () => Promise.resolve(QuickJSFFI),
-      importModuleLoader: () => Promise.resolve((options) => loadModule({ ...options, wasmMemory: memory })),
-    });
+    const wasm = await loadModule({ wasmMemory: memory });
+    wasm.type = 'sync';
+    const module = new QuickJSWASMModule(wasm, new QuickJSFFI(wasm));
     const runtime = module.newRuntime();
     return new Interpreter(memory, runtime, runtime.newContext({ intrinsics: INTRINSICS }));
   }

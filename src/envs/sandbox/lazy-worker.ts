@@ -4,6 +4,7 @@
  */
 import { Interpreter } from './interpreter';
 import type { SandboxReply, SandboxRequest } from './protocol';
+import { workerThreads } from './threads';
 
 /** What a browser's worker and one of Node's have in common, once the difference in their events is gone. */
 interface Port {
@@ -12,7 +13,7 @@ interface Port {
 }
 
 function port(): Port {
-  const { parentPort } = globalThis.process?.getBuiltinModule?.('node:worker_threads') ?? {};
+  const { parentPort } = workerThreads() ?? {};
   if (parentPort) {
     return {
       post: (reply) => parentPort.postMessage(reply),

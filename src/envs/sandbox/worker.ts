@@ -1,5 +1,7 @@
 /** @file Where the worker of the sandboxes comes from: in browsers and in Node by itself, elsewhere from whoever knows. */
 import type { SandboxReply, SandboxRequest } from './protocol';
+import { workerThreads } from './threads';
+import type { Thread } from './threads';
 
 /** A worker that runs lazy-worker.ts. */
 export interface SandboxWorker {
@@ -22,24 +24,16 @@ export function provideSandboxWorker(start: StartSandboxWorker): void {
   scope[PROVIDED] = start;
 }
 
-/** A worker as it was provided, else the one that lies beside this file, as a browser starts it or Node. */
+/** A worker as it was provided, else the one that lies beside this file: in browsers, and in Node from dist/lib. */
 export function startSandboxWorker(): SandboxWorker | Promise<SandboxWorker> {
   const provided = scope[PROVIDED];
   if (provided) return provided();
-  if (typeof Worker !== 'function') return nodeWorker(new URL('./lazy-worker.js', import.meta.url));
-  return browserWorker(new Worker(new URL('./lazy-worker.ts', import.meta.url), { type: 'module' }));
-}
-
-function browserWorker(worker: Worker): SandboxWorker {
-  return {
-    post: (request) => worker.postMessage(request),
-    listen: (hear, fail) => {
-      worker.addEventListener('message', ({ data }: MessageEvent<SandboxReply>) => hear(data));
-      worker.addEventListener('error', ({ message }) => fail(new Error(message || 'the worker could not be loaded')));
-    },
-    hold: () => undefined,
-    terminate: () => worker.terminate(),
-  };
+  const threads = workerThreads();
+  // Bundlers know the worker's file by the form of this call; Node's class takes the same arguments.
+  const Worker = (threads?.Worker ?? globalThis.Worker) as typeof globalThis.Worker;
+  if (typeof Worker !== 'function') throw new Error('this JavaScript engine has no workers');
+  const worker = new Worker(new URL('./lazy-worker.ts', import.meta.url), { type: 'module' });
+  return threads ? ofNode(worker as unknown as Thread) : ofBrowser(worker);
 }
 
 /**
@@ -47,9 +41,12 @@ function browserWorker(worker: Worker): SandboxWorker {
  * @param url of lazy-worker.ts as it was built
  */
 export function nodeWorker(url: URL): SandboxWorker {
-  const threads = globalThis.process?.getBuiltinModule?.('node:worker_threads');
-  if (!threads) throw new Error('this JavaScript engine has no workers: sandboxes need one');
-  const worker = new threads.Worker(url);
+  const threads = workerThreads();
+  if (!threads) throw new Error("worker threads are Node's");
+  return ofNode(new threads.Worker(url));
+}
+
+function ofNode(worker: Thread): SandboxWorker {
   worker.unref();
   return {
     post: (request) => worker.postMessage(request),
@@ -59,5 +56,17 @@ export function nodeWorker(url: URL): SandboxWorker {
     },
     hold: (waiting) => (waiting ? worker.ref() : worker.unref()),
     terminate: () => void worker.terminate(),
+  };
+}
+
+function ofBrowser(worker: Worker): SandboxWorker {
+  return {
+    post: (request) => worker.postMessage(request),
+    listen: (hear, fail) => {
+      worker.addEventListener('message', ({ data }: MessageEvent<SandboxReply>) => hear(data));
+      worker.addEventListener('error', ({ message }) => fail(new Error(message || 'it could not be loaded')));
+    },
+    hold: () => undefined,
+    terminate: () => worker.terminate(),
   };
 }
