@@ -27,7 +27,8 @@ export class Images {
 
   /** What the memory holds now. */
   take(): Image {
-    const [words, empty] = [this.#words, this.#empty];
+    const words = this.#words;
+    const empty = this.#empty;
     const image = new Map<number, Uint32Array>();
     for (let start = 0; start < words.length; start += PAGE_WORDS) {
       const end = start + PAGE_WORDS;

@@ -7,7 +7,7 @@ import loadModule from '@jitl/quickjs-singlefile-browser-release-sync/emscripten
 import { QuickJSFFI } from '@jitl/quickjs-singlefile-browser-release-sync/ffi';
 import { QuickJSWASMModule, Scope } from 'quickjs-emscripten-core';
 import type { QuickJSContext, QuickJSHandle, QuickJSRuntime } from 'quickjs-emscripten-core';
-import { Random } from '../../random';
+import { Random, subKey } from '../../random';
 import type { RandomKey } from '../../random';
 import { EMPTY_IMAGE, Images, SANDBOX_MEMORY_BYTES, imageBytes } from './images';
 import type { Image } from './images';
@@ -40,11 +40,20 @@ const WASM_PAGE = 65_536;
 /** How QuickJS begins to say so. */
 const OUT_OF_MEMORY = 'InternalError: out of memory';
 
+/** A sandbox whose runs since the last image took more steps is kept as a new image; one of fewer steps runs them again. */
+const STEPS_WORTH_AN_IMAGE = 200_000;
+
 interface SandboxState {
   limits: SandboxLimits;
-  random: Random;
-  /** While another one is in the interpreter. */
+  key: RandomKey;
+  /** What the memory held after its first runs, */
   image: Image;
+  /** how many these were, */
+  imaged: number;
+  /** what has run since, */
+  since: string[];
+  /** and how many steps that took. */
+  steps: number;
 }
 
 type Helper = 'begin' | 'overflowed' | 'cut' | 'show' | 'describe';
@@ -59,9 +68,11 @@ class StoppedError extends Error {
 export class Interpreter {
   readonly #sandboxes = new Map<number, SandboxState>();
   readonly #helpers: Record<Helper, QuickJSHandle>;
-  readonly #images: Images;
+  private readonly images: Images;
   /** The sandbox that the memory holds. */
   #inside: SandboxState | undefined;
+  /** Of the run in progress. */
+  #random = new Random([0, 0]);
   #questions = 0;
   #interrupted = false;
   #stdout = '';
@@ -74,7 +85,7 @@ export class Interpreter {
   ) {
     runtime.setInterruptHandler(() => this.#isOver());
     this.#helpers = this.#prepare();
-    this.#images = new Images(memory);
+    this.images = new Images(memory);
   }
 
   static async load(): Promise<Interpreter> {
@@ -87,13 +98,13 @@ export class Interpreter {
     return new Interpreter(memory, runtime, runtime.newContext({ intrinsics: INTRINSICS }));
   }
 
-  /** Bytes that are kept for the sandboxes that are not in the interpreter. */
+  /** Bytes of the images that are kept. */
   get heldBytes(): number {
     return [...this.#sandboxes.values()].reduce((sum, { image }) => sum + imageBytes(image), 0);
   }
 
   open(sandbox: number, limits: SandboxLimits, key: RandomKey): void {
-    this.#sandboxes.set(sandbox, { limits, random: new Random(key), image: EMPTY_IMAGE });
+    this.#sandboxes.set(sandbox, { limits, key, image: EMPTY_IMAGE, imaged: 0, since: [], steps: 0 });
   }
 
   close(sandbox: number): void {
@@ -107,35 +118,53 @@ export class Interpreter {
    */
   run(sandbox: number, code: string): RunResult {
     const state = this.#sandboxes.get(sandbox)!;
-    const { codeLength, stackBytes } = state.limits;
+    const { codeLength } = state.limits;
     if (code.length > codeLength) {
       const error = `the code has ${code.length} characters; at most ${codeLength} fit`;
       return { stdout: '', error, cut: false, steps: 0 };
     }
     this.#enter(state);
+    const result = this.#execute(state, code);
+    if (result.stopped) this.close(sandbox);
+    return result;
+  }
+
+  /** Brings a sandbox into the interpreter, as it was when it left. */
+  #enter(state: SandboxState): void {
+    const { images } = this;
+    const before = this.#inside;
+    if (before === state) return;
+    if (before && before.steps > STEPS_WORTH_AN_IMAGE) {
+      const imaged = before.imaged + before.since.length;
+      Object.assign(before, { image: images.take(), imaged, since: [], steps: 0 } satisfies Partial<SandboxState>);
+    }
+    images.put(state.image);
+    this.#inside = state;
+    const again = state.since;
+    state.since = [];
+    state.steps = 0;
+    for (const code of again) this.#execute(state, code);
+  }
+
+  /** Runs code in the sandbox that is in the interpreter. */
+  #execute(state: SandboxState, code: string): RunResult {
+    this.#random = new Random(subKey(state.key, state.imaged + state.since.length));
     this.#questions = 0;
     this.#interrupted = false;
     this.#stdout = '';
     this.#cut = false;
-    this.runtime.setMaxStackSize(stackBytes);
+    this.runtime.setMaxStackSize(state.limits.stackBytes);
     let rest: Pick<RunResult, 'value' | 'error' | 'stopped'>;
     try {
       rest = Scope.withScope((scope) => this.#evaluate(code, scope));
     } catch (error) {
       if (!(error instanceof StoppedError)) throw error;
       rest = { error: this.#explain(error.stop), stopped: error.stop };
-      this.close(sandbox);
     }
-    return { stdout: this.#stdout, ...rest, cut: this.#cut, steps: this.#questions * STEPS_PER_QUESTION };
-  }
-
-  /** Brings a sandbox into the interpreter, and keeps the one that was there. */
-  #enter(state: SandboxState): void {
-    if (this.#inside === state) return;
-    if (this.#inside) this.#inside.image = this.#images.take();
-    this.#images.put(state.image);
-    state.image = EMPTY_IMAGE;
-    this.#inside = state;
+    const steps = this.#questions * STEPS_PER_QUESTION;
+    state.since.push(code);
+    state.steps += steps;
+    return { stdout: this.#stdout, ...rest, cut: this.#cut, steps };
   }
 
   #prepare(): Record<Helper, QuickJSHandle> {
@@ -143,7 +172,7 @@ export class Interpreter {
     const print = context.newFunction('print', (line) => {
       this.#stdout += `${context.getString(line)}\n`;
     });
-    const random = context.newFunction('random', () => context.newNumber(this.#inside!.random.next()));
+    const random = context.newFunction('random', () => context.newNumber(this.#random.next()));
     const prepare = context.unwrapResult(context.evalCode(prelude, 'prelude.js'));
     const made = context.unwrapResult(context.callFunction(prepare, context.undefined, print, random));
     const helper = (name: Helper) => context.getProp(made, name);
@@ -221,7 +250,7 @@ export class Interpreter {
   #thrown(error: QuickJSHandle): string {
     if (this.#interrupted) throw new StoppedError('steps');
     const isNull = this.context.eq(error, this.context.null);
-    if (isNull && this.#images.isUsedUp()) throw new StoppedError('memory'); // there was no room for an error
+    if (isNull && this.images.isUsedUp()) throw new StoppedError('memory'); // there was no room for an error
     const { value, error: failed } = this.#text('describe', error);
     if (value?.startsWith(OUT_OF_MEMORY)) throw new StoppedError('memory');
     return value ?? failed!;

@@ -52,7 +52,7 @@ export type SandboxRequest =
 export type SandboxReply =
   /** The interpreter is loaded. */
   | { type: 'ready' }
-  /** `heldBytes`: what the sandboxes take together, but for the one that has just run. */
+  /** `heldBytes`: what is kept of the sandboxes' memory, all of them together. */
   | { type: 'ran'; result: RunResult; heldBytes: number }
   /** The interpreter itself has failed: nothing in this worker is of use any more. */
   | { type: 'broken'; message: string };

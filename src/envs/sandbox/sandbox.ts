@@ -47,7 +47,7 @@ export class SandboxHost {
     this.#options = { clockSeconds, start };
   }
 
-  /** Bytes that all sandboxes but the one that ran last were taking together after that run. */
+  /** Bytes of memory that the worker kept for all sandboxes together after the last run. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
