@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { MaybeThinkParser } from './parsers';
 import { Rubric } from './rubric';
 import { sharedSandboxHost } from './sandbox';
-import type { SandboxHost, SandboxLimits } from './sandbox';
+import type { RunResult, SandboxHost, SandboxLimits } from './sandbox';
 import { SandboxEnv } from './sandbox_env';
 import type { SandboxEnvOptions } from './sandbox_env';
 
@@ -34,41 +34,47 @@ const codeTests = z.array(z.object({ call: z.string(), expected: z.json() })).mi
 
 /**
  * Runs tests on a program, each in a sandbox of its own, so that none sees what another did. The values are compared out
- * here, as text that was made before the program could have a say in it.
+ * here, as text that is made by nothing that the program can change; objects must have their properties in the same order.
  * @param code one file: what it declares, the tests call
+ * @throws RangeError for an expected value that is too long to be compared
  */
 export async function gradeCode(
   code: string,
   tests: readonly CodeTest[],
   { limits, sandboxes = sharedSandboxHost() }: GradeOptions = {},
 ): Promise<CodeVerdict[]> {
+  const host = { sandboxes, limits };
   return Promise.all(
     tests.map(async ({ call, expected }) => {
-      const wanted = await runOnce(sandboxes, limits, [`[${JSON.stringify(expected)}]`]);
-      const got = await runOnce(sandboxes, limits, [code, `[${call}\n]`]);
-      return got === wanted ? { passed: true } : { passed: false, got };
+      const wanted = await lastOf(host, [`[${JSON.stringify(expected)}]`]);
+      if (!isWhole(wanted)) throw new RangeError(`test ${call}: what is expected is too long to be compared`);
+      const got = await lastOf(host, [code, `[${call}\n]`]);
+      if (isWhole(got) && got.value === wanted.value) return { passed: true };
+      return { passed: false, got: got.error === undefined ? got.value! : `error: ${got.error}` };
     }),
   );
 }
 
-/** What the last of several runs in a new sandbox gives; no error and no cut text equals a value. */
-async function runOnce(
-  host: SandboxHost,
-  limits: Partial<SandboxLimits> | undefined,
+/** What the last of several runs in a new sandbox gives, or the first that fails. */
+async function lastOf(
+  { sandboxes, limits = {} }: { sandboxes: SandboxHost; limits: Partial<SandboxLimits> | undefined },
   runs: readonly string[],
-): Promise<string> {
-  const sandbox = host.open({ ...(limits && { limits }) });
+): Promise<RunResult> {
+  const sandbox = sandboxes.open({ limits });
   try {
-    let said = '';
+    let result: RunResult;
     for (const code of runs) {
-      const { value, error, cut } = await sandbox.run(code);
-      if (error !== undefined) return `error: ${error}`;
-      said = cut ? `too long: ${value}` : value!;
+      result = await sandbox.run(code);
+      if (result.error !== undefined) break;
     }
-    return said;
+    return result!;
   } finally {
     await sandbox.dispose();
   }
+}
+
+function isWhole({ value, cut }: RunResult): boolean {
+  return value !== undefined && !cut;
 }
 
 /** The last block of code of a reply, or the whole of a reply without one. */
