@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { PURPOSE, subKey } from '../random';
-import { SandboxError, formatRun, sharedSandboxHost } from './sandbox';
+import { SandboxError, formatRun, sandboxLimits, sharedSandboxHost } from './sandbox';
 import type { RunResult, Sandbox, SandboxHost, SandboxLimits } from './sandbox';
 import type { State } from './state';
 import { ToolEnv } from './tool_env';
@@ -33,6 +33,7 @@ const DESCRIPTION =
  */
 export class SandboxEnv extends ToolEnv {
   constructor({ toolName = 'javascript', limits = {}, runFormatter = formatRun, ...options }: SandboxEnvOptions) {
+    sandboxLimits(limits); // what is wrong with them shows now, not at the first rollout
     const { sandboxes = sharedSandboxHost(), tools = [], stopErrors = [] } = options;
     const run = tool({
       name: toolName,

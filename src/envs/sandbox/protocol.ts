@@ -23,6 +23,26 @@ export const DEFAULT_SANDBOX_LIMITS: SandboxLimits = {
   outputLength: 10_000,
 };
 
+/** More would overflow the stack of the browser's worker before the interpreter notices. */
+const MAX_STACK_BYTES = 64 << 10;
+
+/**
+ * The limits of a sandbox: those that are given, and the defaults.
+ * @throws TypeError naming the limit that there is not, or that cannot be
+ */
+export function sandboxLimits(given: Partial<SandboxLimits>): SandboxLimits {
+  const limits = { ...DEFAULT_SANDBOX_LIMITS, ...given };
+  for (const [name, value] of Object.entries(limits)) {
+    const known = Object.keys(DEFAULT_SANDBOX_LIMITS);
+    if (!known.includes(name)) throw new TypeError(`sandbox limits: there is no ${name}, only ${known.join(', ')}`);
+    if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`sandbox limits: ${name} ${value} is no count`);
+  }
+  if (limits.stackBytes > MAX_STACK_BYTES) {
+    throw new TypeError(`sandbox limits: stackBytes ${limits.stackBytes} is more than ${MAX_STACK_BYTES}`);
+  }
+  return limits;
+}
+
 /**
  * What ended a run before its time. `clock` and `crash` are the backstop: code that holds the interpreter up where it does
  * not count, or breaks it. After any of them the sandbox is empty again.

@@ -5,7 +5,7 @@
  */
 import { subKey } from '../../random';
 import type { RandomKey } from '../../random';
-import { DEFAULT_SANDBOX_LIMITS } from './protocol';
+import { sandboxLimits } from './protocol';
 import type { RunResult, SandboxLimits, SandboxReply, SandboxRequest, Stop } from './protocol';
 import { startSandboxWorker } from './worker';
 import type { SandboxWorker, StartSandboxWorker } from './worker';
@@ -55,11 +55,12 @@ export class SandboxHost {
   /**
    * A new, empty sandbox. The worker hears of it with its first run.
    * @param key of its Math.random
+   * @throws TypeError for limits that cannot be
    */
   open({ limits = {}, key = [0, 0] }: { limits?: Partial<SandboxLimits>; key?: RandomKey } = {}): Sandbox {
     const id = this.#count++;
     const contents: Contents = {
-      limits: { ...DEFAULT_SANDBOX_LIMITS, ...limits },
+      limits: sandboxLimits(limits),
       key,
       emptied: 0,
       history: [],

@@ -15,7 +15,7 @@ it.each(HOSTILE)('$name', { timeout: 60_000 }, async (hostile) => {
   const result = await sandbox.run(hostile.code);
   expect(complaint(hostile, result)).toBeUndefined();
   // The sandbox goes on, the one beside it has noticed nothing, and this thread's own objects are as they were.
-  expect((await sandbox.run('[1, {a: "b"}].length + 5')).value ?? 'its own prototypes are its own affair').toBeTruthy();
+  expect((await sandbox.run('1 + 5')).value).toBe('6');
   const { value } = await neighbour.run('[kept > 0, typeof {}.value, [1, 2].slice(1)].join()');
   expect(value).toBe('true,undefined,2');
   expect([({} as { value?: unknown }).value, [3].slice(0), JSON.stringify({ a: 1 })]).toEqual([

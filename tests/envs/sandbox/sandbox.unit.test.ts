@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { SANDBOX_MEMORY_BYTES, SandboxError, SandboxHost, formatRun } from '../../../src/envs';
+import { SANDBOX_MEMORY_BYTES, SandboxEnv, SandboxError, SandboxHost, formatRun, rows } from '../../../src/envs';
 import type { SandboxHostOptions, SandboxReply, SandboxRequest, SandboxWorker } from '../../../src/envs';
 
 const hosts: SandboxHost[] = [];
@@ -72,6 +72,16 @@ describe('a sandbox', () => {
       cut: true,
     });
     expect(await sandbox.run('"12345"')).toMatchObject({ value: '12345', cut: false });
+  });
+
+  it.each([
+    [{ steps: 0 }, 'sandbox limits: steps 0 is no count'],
+    [{ outputLength: NaN }, 'sandbox limits: outputLength NaN is no count'],
+    [{ stackBytes: 1 << 20 }, 'sandbox limits: stackBytes 1048576 is more than 65536'],
+    [{ memory: 5 }, 'sandbox limits: there is no memory, only steps, stackBytes, codeLength, outputLength'],
+  ])('refuses the limits %j', (limits, message) => {
+    expect(() => newHost().open({ limits })).toThrow(message);
+    expect(() => new SandboxEnv({ name: 'x', dataset: rows([]), limits })).toThrow(message);
   });
 
   it('has 16 MB, and no more when another one is empty', async () => {
