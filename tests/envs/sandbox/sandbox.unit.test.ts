@@ -74,7 +74,7 @@ describe('a sandbox', () => {
     expect(await sandbox.run('"12345"')).toMatchObject({ value: '12345', cut: false });
   });
 
-  it.each([
+  it.each<[Record<string, number>, string]>([
     [{ steps: 0 }, 'sandbox limits: steps 0 is no count'],
     [{ outputLength: NaN }, 'sandbox limits: outputLength NaN is no count'],
     [{ stackBytes: 1 << 20 }, 'sandbox limits: stackBytes 1048576 is more than 65536'],
