@@ -1,6 +1,7 @@
 /** @file The environments that ship with Terrarium, by name. */
 import { alphabetSort, alphabetSortMini } from './alphabet-sort';
 import { arithmetic, arithmeticMini } from './arithmetic';
+import { codeMath, codeMathMini } from './code-math';
 import { doublecheck } from './doublecheck';
 import type { LibraryEntry } from './entry';
 import { evenDigits } from './even-digits';
@@ -32,6 +33,8 @@ export const LIBRARY: readonly LibraryEntry[] = [
   toolTestMini,
   wikiSearch,
   wikiSearchMini,
+  codeMath,
+  codeMathMini,
 ];
 
 /** An environment that is not in the library. */
