@@ -8,6 +8,7 @@ export * from './key';
 export * from './library';
 export * from './math';
 export * from './math_rubric';
+export * from './multi_agent';
 export * from './multi_turn';
 export * from './parser';
 export * from './parsers';

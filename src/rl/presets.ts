@@ -53,4 +53,11 @@ export const PRESETS: Readonly<Record<string, ConfigLayer>> = {
     },
     grpo: { steps: 24, lr: 3e-4 },
   },
+  // Knows the rules and plays at random: the careless phase is nothing but that.
+  'kuhn-poker': {
+    start: 'starter',
+    model: tinyModel('kuhn-poker', { hidden_size: 48, head_dim: 12, context: 32 }),
+    sft: { steps: 50, target: 1, careless: 1, careless_steps: 100 },
+    grpo: { steps: 60, batch_size: 192, group_size: 16, lr: 5e-4 },
+  },
 };

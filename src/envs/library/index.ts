@@ -4,6 +4,7 @@ import { arithmetic, arithmeticMini } from './arithmetic';
 import { doublecheck } from './doublecheck';
 import type { LibraryEntry } from './entry';
 import { evenDigits } from './even-digits';
+import { kuhnPoker } from './kuhn-poker';
 import { letterSort } from './letter-sort';
 import { nearestName } from './nearest';
 import { reverseText } from './reverse-text';
@@ -31,6 +32,7 @@ export const LIBRARY: readonly LibraryEntry[] = [
   toolTestMini,
   wikiSearch,
   wikiSearchMini,
+  kuhnPoker,
 ];
 
 /** An environment that is not in the library. */
