@@ -53,11 +53,17 @@ export const PRESETS: Readonly<Record<string, ConfigLayer>> = {
     },
     grpo: { steps: 24, lr: 3e-4 },
   },
+  'wordle-mini': {
+    start: 'starter',
+    model: tinyModel('wordle-mini', { context: 32 }),
+    sft: { ...CARELESS, eval_interval: 100 },
+    grpo: GRPO,
+  },
   // Knows the rules and plays at random: the careless phase is nothing but that.
   'kuhn-poker': {
     start: 'starter',
     model: tinyModel('kuhn-poker', { hidden_size: 48, head_dim: 12, context: 32 }),
-    sft: { steps: 50, target: 1, careless: 1, careless_steps: 100 },
+    sft: { steps: 50, target: 1, careless: 0.9, careless_steps: 100 },
     grpo: { steps: 60, batch_size: 192, group_size: 16, lr: 5e-4 },
   },
 };

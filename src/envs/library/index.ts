@@ -11,7 +11,7 @@ import { reverseText } from './reverse-text';
 import { sentenceRepeater } from './sentence-repeater';
 import { toolTest, toolTestMini } from './tool-test';
 import { wikiSearch, wikiSearchMini } from './wiki-search';
-import { wordle } from './wordle';
+import { wordle, wordleMini } from './wordle';
 
 export { EnvironmentOptionsError } from './entry';
 export type { LibraryEntry, TinyNeeds } from './entry';
@@ -28,6 +28,7 @@ export const LIBRARY: readonly LibraryEntry[] = [
   alphabetSortMini,
   sentenceRepeater,
   wordle,
+  wordleMini,
   toolTest,
   toolTestMini,
   wikiSearch,
