@@ -78,5 +78,7 @@ const LONGEST_EXCERPT = 200;
 function excerpt(text: string): string {
   const { length } = text;
   const cut = length > LONGEST_EXCERPT ? `${text.slice(0, LONGEST_EXCERPT)}` : text;
-  return JSON.stringify(cut) + (length > LONGEST_EXCERPT ? `... (the first ${LONGEST_EXCERPT} of ${length} characters)` : '');
+  return (
+    JSON.stringify(cut) + (length > LONGEST_EXCERPT ? `... (the first ${LONGEST_EXCERPT} of ${length} characters)` : '')
+  );
 }

@@ -18,13 +18,15 @@ export interface TextStep {
 
 /** One play of a game. What the player knows at the start is the task's question. */
 export interface TextGame {
-  /** @param action as the environment's parser read it; null where it found none */
+  /** @param action what the reply says; null where it says none */
   step(action: string | null): TextStep | Promise<TextStep>;
 }
 
 export interface TextGameOptions extends Omit<MultiTurnOptions, 'maxTurns'> {
   /** Begins a game about a task. */
   start: (state: State) => TextGame | Promise<TextGame>;
+  /** The action in what was said so far; unless given, what the parser finds in the newest reply. */
+  read?: (state: State) => string | null;
   /** Actions at most; the last one is still played. */
   maxActions?: number;
 }
@@ -37,10 +39,12 @@ const DEFAULT_MAX_ACTIONS = 100;
  */
 export class TextGameEnv extends MultiTurnEnv {
   readonly #maxActions: number;
+  readonly #read: (state: State) => string | null;
 
-  constructor({ start, maxActions = DEFAULT_MAX_ACTIONS, ...options }: TextGameOptions) {
+  constructor({ start, read, maxActions = DEFAULT_MAX_ACTIONS, ...options }: TextGameOptions) {
     super({ rubric: new Rubric({ game_return: gameReturn }), ...options });
     this.#maxActions = maxActions;
+    this.#read = read ?? (({ completion }) => this.parser.parseAnswer(completion.slice(-1)));
     this.addSetup('game', async (state) => {
       state.scratch.game = await start(state);
     });
@@ -48,7 +52,7 @@ export class TextGameEnv extends MultiTurnEnv {
 
   protected override async envResponse(state: State): Promise<Message[]> {
     const { game } = state.scratch as { game: TextGame };
-    const { observation, reward, done } = await game.step(this.parser.parseAnswer(state.completion));
+    const { observation, reward, done } = await game.step(this.#read(state));
     if (reward !== undefined) state.turns.at(-1)!.reward = reward;
     const response: Message[] = [{ role: 'user', content: observation }];
     if (done || state.turns.length >= this.#maxActions) state.finalEnvResponse = response;

@@ -97,7 +97,9 @@ describe('a game of two seats', () => {
       return '5';
     });
     const env = new SumsEnv({ players: { right: script }, sampling: { maxTokens: 3 } });
-    const traces = await play(env, new ScriptedModel(() => '1'), [{ ...OPTIONS, sampling: { temperature: 0 } } as never]);
+    const traces = await play(env, new ScriptedModel(() => '1'), [
+      { ...OPTIONS, sampling: { temperature: 0 } } as never,
+    ]);
     expect(traces.map(({ seat, reward }) => [seat, reward])).toEqual([['left', -8]]);
     expect(asked).toEqual([{ maxTokens: 3 }, { maxTokens: 3 }]); // not the caller's temperature
   });
@@ -162,7 +164,10 @@ describe('a seat that does not move', () => {
   };
 
   it('is told why, and forfeits after two illegal moves in a row', async () => {
-    const [left, right] = await play(new SumsEnv(), leftOnly(() => ''));
+    const [left, right] = await play(
+      new SumsEnv(),
+      leftOnly(() => ''),
+    );
     expect(left).toMatchObject({ reward: -9, stopCondition: 'seat_forfeited', error: null });
     expect(right).toMatchObject({ reward: 9, stopCondition: 'seat_forfeited', prompt: [], completion: [] });
     expect(left!.completion.map(({ content }) => content)).toEqual(['', 'a digit, please', '', 'over']);
@@ -170,21 +175,33 @@ describe('a seat that does not move', () => {
   });
 
   it('may go on after one', async () => {
-    const [left] = await play(new SumsEnv(), leftOnly((n) => ['x', '4', 'y', '4'][n]!));
+    const [left] = await play(
+      new SumsEnv(),
+      leftOnly((n) => ['x', '4', 'y', '4'][n]!),
+    );
     expect(left).toMatchObject({ reward: 2, stopCondition: 'game_over', metrics: { illegal_moves: 2, num_turns: 4 } });
-    const [strict] = await play(new SumsEnv({ maxIllegalMoves: 1 }), leftOnly(() => 'x'));
+    const [strict] = await play(
+      new SumsEnv({ maxIllegalMoves: 1 }),
+      leftOnly(() => 'x'),
+    );
     expect(strict).toMatchObject({ reward: -9, metrics: { illegal_moves: 1 } });
   });
 
   it('forfeits where its conversation no longer fits, which is seen', async () => {
     const tooLong = Object.assign(new Error('too long'), { name: 'ContextLengthError' });
-    const [left, right] = await play(new SumsEnv(), leftOnly((n) => (n === 1 ? tooLong : '4')));
+    const [left, right] = await play(
+      new SumsEnv(),
+      leftOnly((n) => (n === 1 ? tooLong : '4')),
+    );
     expect(left).toMatchObject({ reward: -9, stopCondition: 'seat_forfeited', isTruncated: true, error: null });
     expect(right).toMatchObject({ reward: 9, isTruncated: false });
   });
 
   it('because its model failed: nobody has a reward, and the seat is named', async () => {
-    const traces = await play(new SumsEnv(), leftOnly((n) => (n === 1 ? new Error('503') : '4')));
+    const traces = await play(
+      new SumsEnv(),
+      leftOnly((n) => (n === 1 ? new Error('503') : '4')),
+    );
     expect(traces).toHaveLength(2);
     for (const { reward, error, stopCondition } of traces) {
       expect(error).toEqual({ source: 'model', where: 'seat left', name: 'Error', message: '503' });
@@ -196,10 +213,16 @@ describe('a seat that does not move', () => {
   });
 
   it('ends the game at the most turns, as it then stands', async () => {
-    const [left, right] = await play(new SumsEnv({ maxTurns: 3 }), leftOnly(() => '4'));
+    const [left, right] = await play(
+      new SumsEnv({ maxTurns: 3 }),
+      leftOnly(() => '4'),
+    );
     expect([left!.reward, right!.reward]).toEqual([5, -5]);
     expect(left!.stopCondition).toBe('max_turns_reached');
-    const [mute] = await play(new SumsEnv({ maxTurns: 1, maxIllegalMoves: 5 }), leftOnly(() => 'x'));
+    const [mute] = await play(
+      new SumsEnv({ maxTurns: 1, maxIllegalMoves: 5 }),
+      leftOnly(() => 'x'),
+    );
     expect(mute).toMatchObject({ reward: 0, stopCondition: 'max_turns_reached' });
   });
 
@@ -209,7 +232,8 @@ describe('a seat that does not move', () => {
     );
     const env = new SumsEnv({ timeoutSeconds: 0.1 });
     const [left, right] = await play(env, slow);
-    for (const trace of [left!, right!]) expect(trace).toMatchObject({ stopCondition: 'timeout_reached', error: null, reward: 0 });
+    for (const trace of [left!, right!])
+      expect(trace).toMatchObject({ stopCondition: 'timeout_reached', error: null, reward: 0 });
     await new Promise((resolve) => setTimeout(resolve, 400));
     expect(left!.completion.map(({ content }) => content)).toEqual(['4', 'go on']);
   });
@@ -225,7 +249,10 @@ describe('a seat that does not move', () => {
         return new Stubborn();
       }
     }
-    const traces = await play(new StubbornEnv(), leftOnly(() => 'x'));
+    const traces = await play(
+      new StubbornEnv(),
+      leftOnly(() => 'x'),
+    );
     for (const { error } of traces) {
       expect(error).toMatchObject({ source: 'environment', message: 'sums: seat left is to move after it forfeited' });
     }
@@ -249,7 +276,11 @@ describe('tokens of a seat', () => {
     new ScriptedModel(({ messages, previous }) => {
       const known = previous ? [...previous.tokens.promptIds, ...previous.tokens.completionIds] : [];
       const added = messages.slice(previous?.messages ?? 0).map(({ content }) => 100 + content.length);
-      const tokens: TurnTokens = { promptIds: [...known, ...added], completionIds: [messages.length, 7], logprobs: [-1, -2] };
+      const tokens: TurnTokens = {
+        promptIds: [...known, ...added],
+        completionIds: [messages.length, 7],
+        logprobs: [-1, -2],
+      };
       return { message: { role: 'assistant', content: '1' }, tokens };
     });
 

@@ -1,12 +1,15 @@
 /** @file The environments that ship with Terrarium, by name. */
 import { alphabetSort, alphabetSortMini } from './alphabet-sort';
 import { arithmetic, arithmeticMini } from './arithmetic';
+import { continuation } from './continuation';
 import { doublecheck } from './doublecheck';
 import type { LibraryEntry } from './entry';
 import { evenDigits } from './even-digits';
 import { kuhnPoker } from './kuhn-poker';
 import { letterSort } from './letter-sort';
 import { nearestName } from './nearest';
+import { numberGuessing } from './number-guessing';
+import { reasoning } from './reasoning';
 import { reverseText } from './reverse-text';
 import { sentenceRepeater } from './sentence-repeater';
 import { toolTest, toolTestMini } from './tool-test';
@@ -15,6 +18,7 @@ import { wordle, wordleMini } from './wordle';
 
 export { EnvironmentOptionsError } from './entry';
 export type { LibraryEntry, TinyNeeds } from './entry';
+export { loadEnvironment as loadContinuation } from './continuation';
 export { WIKI_VOCABULARY } from './wiki-search';
 
 export const LIBRARY: readonly LibraryEntry[] = [
@@ -33,6 +37,9 @@ export const LIBRARY: readonly LibraryEntry[] = [
   toolTestMini,
   wikiSearch,
   wikiSearchMini,
+  numberGuessing,
+  reasoning,
+  continuation,
   kuhnPoker,
 ];
 

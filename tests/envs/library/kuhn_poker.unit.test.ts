@@ -26,7 +26,9 @@ const HANDS: readonly [Action[], 'first' | 'second' | 'higher card', chips: numb
 ];
 
 describe('the rules', () => {
-  const histories = DEALS.flatMap((deal) => HANDS.map(([actions, winner, chips]) => ({ deal, actions, winner, chips })));
+  const histories = DEALS.flatMap((deal) =>
+    HANDS.map(([actions, winner, chips]) => ({ deal, actions, winner, chips })),
+  );
 
   it('have thirty hands', () => {
     expect(histories).toHaveLength(30);
@@ -96,9 +98,12 @@ describe('strategies', () => {
   });
 
   it('players act by them', async () => {
-    const player = strategyPlayer('mostly', { ...everywhere(1), 'K check bet': 0, 'Q': 0.25 });
+    const player = strategyPlayer('mostly', { ...everywhere(1), 'K check bet': 0, Q: 0.25 });
     const say = async (key: number, ...contents: string[]) => {
-      const messages = contents.map((content, i) => ({ role: i % 2 ? ('assistant' as const) : ('user' as const), content }));
+      const messages = contents.map((content, i) => ({
+        role: i % 2 ? ('assistant' as const) : ('user' as const),
+        content,
+      }));
       return (await player.complete({ messages, sampling: {}, key: [key, 0] })).message.content;
     };
     expect([await say(1, 'K'), await say(1, 'K check'), await say(1, 'J bet')]).toEqual(['bet', 'bet', 'call']);

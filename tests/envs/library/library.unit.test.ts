@@ -22,7 +22,7 @@ const HUGE = ['x'.repeat(100_000), '<alphabetical_sorted>\na\n'.repeat(4500), '\
 
 /** The reward of somebody who understands nothing, and the highest there is. */
 const REWARDS: Record<string, readonly [lowest: number, highest: number]> = {
-  'wordle': [0.04, 2.2],
+  wordle: [0.04, 2.2],
   'kuhn-poker': [-2, 2],
 };
 const rewardsOf = (name: string) => REWARDS[name] ?? [0, 1];
@@ -132,7 +132,7 @@ it.each(SPLIT)('%s: eval tasks are never trained on', async (name) => {
   const env = load(name);
   const conversation = async (index: number, split: 'train' | 'eval') => {
     const { info, question, answer } = await env.example(index, split);
-    return name === 'wordle' ? answer : JSON.stringify([question, info?.follow_ups]);
+    return ['wordle', 'number-guessing'].includes(name) ? answer : JSON.stringify([question, info?.follow_ups]);
   };
   const train = new Set<string | undefined>();
   for (let i = 0; i < Math.min(2000, env.dataset.length); i++) train.add(await conversation(i, 'train'));

@@ -85,7 +85,12 @@ function rowOf(seed: number, split: number, index: number, other: KuhnInfo['oppo
 }
 
 /** A hand from one seat's view, from its question on; the other player acts at random. */
-function demonstration(question: string, { deal, seat }: KuhnInfo, strategy: typeof STRATEGIES.equilibrium, random: Random): Message[] {
+function demonstration(
+  question: string,
+  { deal, seat }: KuhnInfo,
+  strategy: typeof STRATEGIES.equilibrium,
+  random: Random,
+): Message[] {
   const game = new KuhnGame(deal as Deal);
   const [card, ...opening] = question.split(' ') as [Card, ...Action[]];
   for (const action of opening) game.move(action);

@@ -37,8 +37,8 @@ export function everywhere(bold: number): Strategy {
 export function equilibrium(bluff = 1 / 3): Strategy {
   return {
     ...everywhere(0),
-    'J': bluff,
-    'K': 3 * bluff,
+    J: bluff,
+    K: 3 * bluff,
     'Q check bet': bluff + 1 / 3,
     'K check bet': 1,
     'J check': 1 / 3,

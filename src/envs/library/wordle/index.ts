@@ -44,7 +44,6 @@ function full({ seed }: { seed: number }): TextGameEnv {
     ...datasets(seed),
     start: ({ answer }) => {
       const game = new WordleGame(answer);
-      // As in verifiers a reply without a guess repeats the one before: that is what the parser finds.
       return {
         step: (guess) => {
           const { text, over } = game.submit(guess);
@@ -52,6 +51,8 @@ function full({ seed }: { seed: number }): TextGameEnv {
         },
       };
     },
+    // As in verifiers a reply without a guess repeats the one before.
+    read: ({ completion }) => parser.parseAnswer(completion),
     systemPrompt: SYSTEM_PROMPT,
     parser,
     rubric,
