@@ -3,7 +3,7 @@
  * give. Environments that we ship are scored by their own rubrics; of the others the fixture names functions and weights,
  * and the functions below say their rules in our terms.
  */
-import { EnvGroup, Rubric, SingleTurnEnv, libraryEntry, rows, sequenceRatio } from '../../src/envs';
+import { EnvGroup, Judge, Rubric, SingleTurnEnv, libraryEntry, rows, sequenceRatio } from '../../src/envs';
 import type { ChatModel, Environment, Message, RewardArgs, RewardFunction } from '../../src/envs';
 import { wikiTools } from '../../src/envs/library/wiki-search/full';
 import { extractBoxedAnswer } from '../../src/envs/math/extract';
@@ -331,17 +331,8 @@ function judgeModel(reply = ''): ScriptedModel {
 
 /** Asks a judge about the answer to the last message of the prompt; the same question is asked once. */
 function judge(model: ChatModel): (args: RewardArgs) => Promise<string> {
-  const replies = new Map<string, Promise<string>>();
-  return ({ prompt, answer, response }) => {
-    const content = `Question: ${prompt.at(-1)?.content ?? ''}\nAnswer: ${answer}\nResponse: ${response}\nIs it right?`;
-    const known = replies.get(content);
-    if (known) return known;
-    const asked = model
-      .complete({ messages: [{ role: 'user', content }], sampling: { temperature: 0 }, key: [0, 0] })
-      .then(({ message }) => message.content);
-    replies.set(content, asked);
-    return asked;
-  };
+  const asked = new Judge(model);
+  return (args) => asked.ask(args);
 }
 
 /** The tools of the shipped wiki-search on upstream's pages. Errors are ours in wording. */

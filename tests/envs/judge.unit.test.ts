@@ -59,7 +59,10 @@ describe('a judge', () => {
 
   it('that talks nonsense is an error of its reward with its words, cut where all can see it', async () => {
     const [trace] = await judged(() => `Hm. ${'So '.repeat(200)}`).play();
-    expect(trace).toMatchObject({ reward: null, error: { source: 'reward', where: 'judge_reward', name: 'VerdictError' } });
+    expect(trace).toMatchObject({
+      reward: null,
+      error: { source: 'reward', where: 'judge_reward', name: 'VerdictError' },
+    });
     expect(trace!.error!.message).toMatch(
       /^the judge gave no verdict, but said "Hm\. So So .*"\.\.\. \(the first 200 of 604 characters\)$/,
     );
@@ -78,7 +81,10 @@ describe('a judge', () => {
 
   it('may be one rubric of several', async () => {
     const judge = new ScriptedModel(() => 'no');
-    const rubric = new RubricGroup([new Rubric({ always: () => 1 }), new JudgeRubric({ judge, weights: { judge_reward: 3 } })]);
+    const rubric = new RubricGroup([
+      new Rubric({ always: () => 1 }),
+      new JudgeRubric({ judge, weights: { judge_reward: 3 } }),
+    ]);
     const env = new SingleTurnEnv({ name: 'x', dataset: rows([{ question: 'q' }]), rubric });
     const [trace] = await env.rolloutGroup(await env.example(0), new ScriptedModel(() => 'a'), [OPTIONS]);
     expect(trace).toMatchObject({ reward: 1, metrics: { always: 1, judge_reward: 0, judge_calls: 1 } });

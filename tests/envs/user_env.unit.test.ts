@@ -17,7 +17,8 @@ const conversation = async (user: ChatModel, policy: ChatModel, more: Partial<Us
   return env.rollout(await env.example(0), policy, OPTIONS);
 };
 
-const seller = () => new ScriptedModel((request) => (lastContent(request) === 'Hello!' ? 'What would you like?' : 'Here!'));
+const seller = () =>
+  new ScriptedModel((request) => (lastContent(request) === 'Hello!' ? 'What would you like?' : 'Here!'));
 
 it('the user sees the conversation from its own side, with what it wants and without the system prompt', async () => {
   const user = new ScriptedModel((request) => (lastContent(request) === 'Here!' ? `Thanks. ${DONE}` : 'Two pears.'));
@@ -54,7 +55,11 @@ it('a script may be the user, and its own words may end it', async () => {
 });
 
 it('a user who never ends it is ended by the most turns', async () => {
-  const trace = await conversation(functionModel('script', () => 'more'), seller(), { maxTurns: 3 });
+  const trace = await conversation(
+    functionModel('script', () => 'more'),
+    seller(),
+    { maxTurns: 3 },
+  );
   expect(trace).toMatchObject({ stopCondition: 'max_turns_reached', error: null, metrics: { num_turns: 3 } });
 });
 
