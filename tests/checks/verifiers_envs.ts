@@ -3,7 +3,7 @@
  * give. Environments that we ship are scored by their own rubrics; of the others the fixture names functions and weights,
  * and the functions below say their rules in our terms.
  */
-import { EnvGroup, Judge, Rubric, SingleTurnEnv, libraryEntry, rows, sequenceRatio } from '../../src/envs';
+import { EnvGroup, Judge, Rubric, SingleTurnEnv, letterGrade, libraryEntry, rows, sequenceRatio } from '../../src/envs';
 import type { ChatModel, Environment, Message, RewardArgs, RewardFunction } from '../../src/envs';
 import { wikiTools } from '../../src/envs/library/wiki-search/full';
 import { extractBoxedAnswer } from '../../src/envs/math/extract';
@@ -233,16 +233,10 @@ const FUNCTIONS: Record<string, (judge: ChatModel, fixture: Fixture) => Function
         Number(/(?<![\p{L}\p{N}_])(?:[0-9]|10)(?![\p{L}\p{N}_])/u.exec(await ask(args))?.[0] ?? 0) / 10,
     };
   },
+  // Where upstream gives 0 for a reply without a grade, ours is an error of the reward.
   continuation_quality: (model) => {
     const ask = judge(model);
-    const parser = new XMLParser(['grade'], { answerField: 'grade' });
-    const worth: Record<string, number> = { A: 1, B: 0.75, C: 0.5, D: 0.25 };
-    return {
-      grade_reward: async (args) => {
-        const grade = pythonStrip(parser.parse(await ask(args)) ?? '');
-        return worth[grade.replaceAll(/[+-]/g, '').toUpperCase()] ?? 0;
-      },
-    };
+    return { grade_reward: async (args) => letterGrade(await ask(args)) ?? 0 };
   },
 };
 

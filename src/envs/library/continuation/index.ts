@@ -9,14 +9,19 @@ import { splitDatasets } from '../held_out';
 import { GRADE_PROMPT, scriptedJudge } from './judge';
 import { drawStory } from './story';
 
-const options = z.object({
-  seed: seedOption,
-  judgeUrl: z
-    .union([z.literal(''), z.url()])
-    .default('')
-    .describe('OpenAI-compatible endpoint of the judge; empty = a script that sees only whether the story goes on'),
-  judgeModel: z.string().default('').describe('The model to ask there'),
-});
+const options = z
+  .object({
+    seed: seedOption,
+    judgeUrl: z
+      .union([z.literal(''), z.url()])
+      .default('')
+      .describe('OpenAI-compatible endpoint of the judge; empty = a script that sees only whether the story goes on'),
+    judgeModel: z.string().default('').describe('The model to ask there'),
+  })
+  .refine(({ judgeUrl, judgeModel }) => judgeUrl === '' || judgeModel !== '', {
+    path: ['judgeModel'],
+    error: 'which model is asked at judgeUrl?',
+  });
 
 /** @param judge instead of the options' one: any model, such as one behind a key */
 export function loadEnvironment(

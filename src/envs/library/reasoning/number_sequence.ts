@@ -12,30 +12,30 @@ const last = (numbers: readonly number[], back = 1) => numbers[numbers.length - 
 /** The same step each time. */
 const steady: Rule = (random, difficulty) => {
   const step = random.between(2, 6 * difficulty) * random.pick([1, -1]);
-  return { first: [random.between(0, 20 * difficulty)], next: (so) => last(so) + step };
+  return { first: [random.between(0, 50 * difficulty)], next: (so) => last(so) + step };
 };
 
 /** Steps that grow steadily themselves. */
 const growing: Rule = (random, difficulty) => {
-  const [start, growth] = [random.between(1, 5), random.between(1, 1 + difficulty)];
-  return { first: [random.between(0, 20)], next: (so) => last(so) + start + growth * (so.length - 1) };
+  const [start, growth] = [random.between(1, 9), random.between(1, 2 + difficulty)];
+  return { first: [random.between(0, 50)], next: (so) => last(so) + start + growth * (so.length - 1) };
 };
 
 /** Two steps in turns. */
 const inTurns: Rule = (random, difficulty) => {
   const [up, down] = [random.between(4, 5 * difficulty), random.between(1, 3)];
-  return { first: [random.between(0, 30)], next: (so) => last(so) + (so.length % 2 === 1 ? up : -down) };
+  return { first: [random.between(0, 50)], next: (so) => last(so) + (so.length % 2 === 1 ? up : -down) };
 };
 
 /** Times a number, plus another. */
 const multiplied: Rule = (random) => {
-  const [factor, more] = [random.between(2, 3), random.between(0, 3)];
-  return { first: [random.between(1, 5)], next: (so) => factor * last(so) + more };
+  const [factor, more] = [random.between(2, 3), random.between(0, 9)];
+  return { first: [random.between(1, 9)], next: (so) => factor * last(so) + more };
 };
 
 /** Each the sum of the two before it. */
 const summed: Rule = (random, difficulty) => ({
-  first: [random.between(1, 3 * difficulty), random.between(1, 3 * difficulty)],
+  first: [random.between(1, 5 * difficulty), random.between(1, 5 * difficulty)],
   next: (so) => last(so) + last(so, 2),
 });
 
