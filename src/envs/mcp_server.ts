@@ -3,6 +3,7 @@
  * is an error of the tool; a server that cannot be reached, or goes away while it is asked, is a `McpServerError`.
  */
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import type * as LazySdk from './lazy-mcp-sdk';
 import type { JsonSchema } from './tool_schema';
 
 export interface McpServerOptions {
@@ -30,7 +31,7 @@ const TIMEOUT_MS = 600_000;
 /** How long a server may take to say that it is still there. */
 const PING_MS = 5000;
 
-type Sdk = typeof import('./lazy-mcp-sdk');
+type Sdk = typeof LazySdk;
 type ToolResult = Awaited<ReturnType<Client['callTool']>>;
 
 export class McpServer {
@@ -85,7 +86,7 @@ export class McpServer {
     await connected?.then((client) => client.close()).catch(() => undefined); // it may be gone already
   }
 
-  /** Runs a request on the connection. One that failed is thrown away: the next request tries anew. */
+  /** Runs a request on the connection. One that turns out to be dead is given up: the next request tries anew. */
   async #use<T>(
     signal: AbortSignal | undefined,
     request: (client: Client, options: { signal?: AbortSignal; timeout: number }) => Promise<T>,
@@ -95,15 +96,15 @@ export class McpServer {
     const broken = new Promise<never>((_, reject) => (alarm = reject));
     broken.catch(() => undefined);
     this.#alarms.add(alarm);
+    const connected = (this.#connected ??= this.#connect(sdk));
     try {
-      const client = await (this.#connected ??= this.#connect(sdk));
+      const client = await connected;
       return await Promise.race([request(client, { ...(signal && { signal }), timeout: TIMEOUT_MS }), broken]);
     } catch (error) {
       signal?.throwIfAborted();
       if (!isServerFailure(sdk, error)) throw error;
-      const gone = this.#connected;
-      this.#connected = undefined;
-      void gone?.then((client) => client.close()).catch(() => undefined);
+      const alive = await connected.then(isThere, () => false);
+      if (!alive && this.#connected === connected) await this.close();
       throw new McpServerError(`MCP server ${this.name} at ${this.#url.host} failed: ${reasonOf(error)}`, {
         cause: error,
       });
@@ -120,15 +121,26 @@ export class McpServer {
       headers ? { requestInit: { headers: { ...headers } } } : {},
     );
     // A stream that broke says nothing to the call that waits for it: ask whether anybody is still there.
+    let asking = false;
     client.onerror = (error) => {
-      if (this.#alarms.size === 0) return;
-      client.ping({ timeout: PING_MS }).catch(() => {
-        for (const alarm of this.#alarms) alarm(error);
+      if (asking || this.#alarms.size === 0) return;
+      asking = true; // a question that fails is an error as well
+      void isThere(client).then((there) => {
+        asking = false;
+        if (!there) for (const alarm of this.#alarms) alarm(error);
       });
     };
-    await client.connect(transport as Parameters<Client['connect']>[0]);
+    await client.connect(transport);
     return client;
   }
+}
+
+/** Whether somebody answers. */
+async function isThere(client: Client): Promise<boolean> {
+  return client.ping({ timeout: PING_MS }).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Whether it was the server or the line, and not what was asked of it. */

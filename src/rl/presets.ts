@@ -64,6 +64,6 @@ export const PRESETS: Readonly<Record<string, ConfigLayer>> = {
     start: 'starter',
     model: tinyModel('kuhn-poker', { hidden_size: 48, head_dim: 12, context: 32 }),
     sft: { steps: 150, target: 1, careless: 0.7, careless_steps: 60 },
-    grpo: { steps: 40, batch_size: 384, group_size: 16, lr: 5e-4, entropy_coefficient: 0.2 },
+    grpo: { steps: 40, batch_size: 384, group_size: 16, lr: 5e-4, entropy_coefficient: 0.3 },
   },
 };

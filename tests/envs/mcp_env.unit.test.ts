@@ -50,7 +50,7 @@ describe.each([{ json: false }, { json: true }])('a server that answers (json: $
   it('lends its tools, whose results and errors are tool messages', async () => {
     const { url } = await world({ json });
     const env = await connect([{ name: 'maths', url }]);
-    expect([...env.tools.keys()]).toEqual(['double', 'fail', 'throw', 'picture', 'hang']);
+    expect([...env.tools.keys()]).toEqual(['double', 'fail', 'throw', 'picture', 'slow', 'echo', 'hang']);
     expect(env.toolSchemas()[0]).toMatchObject({
       name: 'double',
       description: 'Twice a number.',
@@ -99,6 +99,17 @@ describe.each([{ json: false }, { json: true }])('a server that answers (json: $
     expect([bystander.error, neighbour.error]).toEqual([null, null]);
     expect(answers(bystander)).toHaveLength(5);
     expect(answers(neighbour)).toEqual(['2', '4']);
+  });
+
+  it('that refuses one request fails that rollout alone', async () => {
+    const { url } = await world({ json });
+    const env = await connect([{ name: 'picky', url }]);
+    const [patient, refused] = await Promise.all([
+      play(env, ['slow', {}], ['double', { x: 3 }]),
+      play(env, ['echo', { word: 'x'.repeat(60_000) }]),
+    ]);
+    expect(refused.error!.message).toMatch(/^MCP server picky at .* failed: .*too large/);
+    expect([patient.error, ...answers(patient)]).toEqual([null, 'at last', '6']);
   });
 
   it('that is there again is used again', async () => {

@@ -11,7 +11,7 @@ export interface McpWorld {
   /** Headers that carried a token. */
   tokens: unknown[];
   /** Ends the server at once, in the middle of what it does. */
-  die(): Promise<void>;
+  die: () => Promise<void>;
 }
 
 const text = (value: string) => ({ content: [{ type: 'text' as const, text: value }] });
@@ -33,6 +33,11 @@ function toolServer(onHang: () => void): McpServer {
       { type: 'image', data: 'AAAA', mimeType: 'image/png' },
     ],
   }));
+  server.registerTool('slow', { inputSchema: {} }, async () => {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return text('at last');
+  });
+  server.registerTool('echo', { inputSchema: { word: z.string() } }, ({ word }) => text(word));
   server.registerTool('hang', { inputSchema: {} }, () => {
     onHang();
     return new Promise<never>(() => undefined);
@@ -43,8 +48,17 @@ function toolServer(onHang: () => void): McpServer {
 /** @param json answers as one JSON object instead of a stream */
 export async function mcpWorld({ json = false, port = 0 }: { json?: boolean; port?: number } = {}): Promise<McpWorld> {
   const tokens: unknown[] = [];
-  let die!: () => Promise<void>;
+  const die = () =>
+    new Promise<void>((resolve) => {
+      http.close(() => resolve());
+      http.closeAllConnections();
+    });
   const http: Server = createServer((request, response: ServerResponse) => {
+    // A proxy that refuses one request says nothing about the others.
+    if (Number(request.headers['content-length'] ?? 0) > 50_000) {
+      response.writeHead(413).end('too large');
+      return;
+    }
     if (request.headers.authorization) tokens.push(request.headers.authorization);
     if (request.method !== 'POST') {
       response.writeHead(405).end();
@@ -58,11 +72,6 @@ export async function mcpWorld({ json = false, port = 0 }: { json?: boolean; por
       () => response.destroy(),
     );
   });
-  die = () =>
-    new Promise((resolve) => {
-      http.close(() => resolve());
-      http.closeAllConnections();
-    });
   await new Promise<void>((resolve) => http.listen(port, '127.0.0.1', resolve));
   return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`, tokens, die };
 }

@@ -9,7 +9,7 @@ import type { State } from '../../state';
 import type { Message } from '../../types';
 import { libraryEntryOf, seedOption } from '../entry';
 import { CARDS, DEALS, KuhnGame, MOST_CHIPS, SEATS, ACTIONS } from './game';
-import type { Action, Card, Deal } from './game';
+import type { Action, Card } from './game';
 import { STRATEGIES, act, strategyPlayer } from './players';
 import { everywhere } from './strategy';
 
@@ -91,7 +91,7 @@ function demonstration(
   strategy: typeof STRATEGIES.equilibrium,
   random: Random,
 ): Message[] {
-  const game = new KuhnGame(deal as Deal);
+  const game = new KuhnGame(deal);
   const [card, ...opening] = question.split(' ') as [Card, ...Action[]];
   for (const action of opening) game.move(action);
   game.tell(seat);
