@@ -1,6 +1,7 @@
 /** @file The command line: `terrarium <command> ...`. */
 import { EVAL_USAGE, evalCommand } from './eval';
 import { INIT_USAGE, initCommand } from './init';
+import { RUNS_USAGE, runsCommand } from './runs';
 import { STARTERS_USAGE, startersCommand } from './starters';
 import { TEST_USAGE, testCommand } from './test';
 import { TRAIN_USAGE, trainCommand } from './train';
@@ -8,6 +9,7 @@ import { VIEW_USAGE, viewCommand } from './view';
 
 const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; usage: string }> = {
   train: { run: trainCommand, usage: TRAIN_USAGE },
+  runs: { run: runsCommand, usage: RUNS_USAGE },
   eval: { run: evalCommand, usage: EVAL_USAGE },
   view: { run: viewCommand, usage: VIEW_USAGE },
   init: { run: initCommand, usage: INIT_USAGE },

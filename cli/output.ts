@@ -44,14 +44,9 @@ export class OutputFolder {
       foreign = readdirSync(folder).filter((name) => !replaces.includes(name));
       if (foreign.length === 0) mkdirSync(part);
     } catch (error) {
-      throw new OutputError(`cannot write to ${path}: ${error instanceof Error ? error.message : String(error)}`);
+      throw cannotWrite(path, error);
     }
-    if (foreign.length > 0) {
-      const more = foreign.length > LISTED ? ` and ${foreign.length - LISTED} more` : '';
-      throw new OutputError(
-        `${path} is not empty: it holds ${foreign.slice(0, LISTED).join(', ')}${more}; choose another folder`,
-      );
-    }
+    if (foreign.length > 0) throw notEmpty(path, foreign);
     return new OutputFolder(path, folder, created, part);
   }
 
@@ -76,10 +71,26 @@ export class OutputFolder {
   release(): void {
     if (this.#used) return;
     rmSync(this.part, { recursive: true, force: true });
-    if (this.created === undefined) return;
-    for (let folder = this.folder; readdirSync(folder).length === 0; folder = dirname(folder)) {
-      rmdirSync(folder);
-      if (folder === this.created) return;
-    }
+    removeEmpty(this.folder, this.created);
+  }
+}
+
+export function cannotWrite(path: string, error: unknown): OutputError {
+  return new OutputError(`cannot write to ${path}: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+export function notEmpty(path: string, foreign: readonly string[]): OutputError {
+  const more = foreign.length > LISTED ? ` and ${foreign.length - LISTED} more` : '';
+  return new OutputError(
+    `${path} is not empty: it holds ${foreign.slice(0, LISTED).join(', ')}${more}; choose another folder`,
+  );
+}
+
+/** Removes a folder and those above it that were made for it, as far as they are empty. */
+export function removeEmpty(inner: string, created: string | undefined): void {
+  if (created === undefined) return;
+  for (let folder = inner; readdirSync(folder).length === 0; folder = dirname(folder)) {
+    rmdirSync(folder);
+    if (folder === created) return;
   }
 }

@@ -1,5 +1,6 @@
 /** @file A run as lines for people. */
-import type { Metric } from './run_loop';
+import { remedyText } from '../src/rl';
+import type { Metric } from '../src/rl';
 
 /** One line per event for people, with rate and time left. */
 export class ProgressLine {
@@ -33,10 +34,14 @@ export class ProgressLine {
           `step ${event.step}/${steps}  reward ${event.reward.mean.toFixed(3)}  ` +
           `signal ${event.groupsWithSignal}/${event.groups}  length ${event.completionLength.toFixed(1)}  ` +
           `entropy ${event.update ? event.update.entropy.toFixed(3) : '-'}  ` +
-          `${Math.round(event.tokensPerSecond)} tokens/s  ${seconds.toFixed(1)} s/step  ${left.toFixed(0)} s left` +
+          `${Math.round(event.tokensPerSecond)} tokens/s  ${seconds.toFixed(1)} s/step  ` +
+          `GPU idle ${Math.round((100 * event.idleSeconds) / seconds)}%  ${left.toFixed(0)} s left` +
           (event.errors > 0 ? `  ${event.errors} FAILED ROLLOUTS` : '')
         );
       }
+      case 'diagnosis':
+        if (event.state === 'over') return `diagnosis: over since step ${event.step}: ${event.title}`;
+        return `diagnosis, since step ${event.since}: ${event.title}. ${event.message}\n  ${remedyText(event)}`;
       case 'recovered':
         return `${event.message}; went on with a new device from step ${event.step}`;
       case 'done':

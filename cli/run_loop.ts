@@ -5,21 +5,20 @@
 import type { Environment } from '../src/envs';
 import { DeviceLostError } from '../src/kernels';
 import type { Gpu } from '../src/kernels';
-import { formatCheckpoint } from '../src/model';
-import { Run } from '../src/rl';
-import type { ModelSources, RunEvent, RunSnapshot, TrainConfig } from '../src/rl';
+import { Diagnostician, Run, StorageFullError, metricOf, modelFolderOf } from '../src/rl';
+import type {
+  Diagnosis,
+  Metric,
+  ModelSources,
+  Recovered,
+  RunEvent,
+  RunSnapshot,
+  RunStore,
+  TrainConfig,
+} from '../src/rl';
 
 /** Times a lost device is replaced before giving up. */
 const MAX_RECOVERIES = 3;
-
-type StepEvent = Extract<RunEvent, { event: 'step' }>;
-
-/** One line of the metrics: an event without its rollouts, or the note that steps were taken back. */
-export type Metric =
-  | Exclude<RunEvent, StepEvent>
-  | Omit<StepEvent, 'groups_detail'>
-  /** The device was lost: the run went on from this step, and what came after it comes again. */
-  | { event: 'recovered'; step: number; message: string };
 
 export interface RunLoopOptions {
   config: TrainConfig;
@@ -28,6 +27,12 @@ export interface RunLoopOptions {
   sources: ModelSources;
   /** One of your own; by default the library's that config.env names. */
   environment?: Environment | undefined;
+  /** Where the run is kept; without one it lives in memory. */
+  store?: RunStore | undefined;
+  /** Go on from here: what the store was opened at. */
+  resume?: RunSnapshot | undefined;
+  /** What happened up to `resume`, for the diagnosis. */
+  earlier?: readonly Metric[] | undefined;
   /** Ends the run now; what it threw on the way becomes the outcome's error. */
   signal?: AbortSignal | undefined;
   onMetric?: ((metric: Metric) => void) | undefined;
@@ -40,40 +45,54 @@ export interface Outcome {
   step: number;
   /** The model as a Hugging Face folder; undefined when the device took with it all there was. */
   model: Map<string, Uint8Array<ArrayBuffer>> | undefined;
-  /** What happened up to that step: each step once, though it may have been computed twice. */
+  /** What happened up to that step, from the resume on: each step once, though it may have been computed twice. */
   metrics: Metric[];
 }
 
 /**
  * Runs to the end, to the first error that no new device mends, or to the signal.
- * @throws only what stands in the way of a start: no adapter, no checkpoint, no memory
+ * @throws only what stands in the way of a start: no adapter, no checkpoint, no memory, no room for checkpoints
  */
 export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
-  const { config, acquire, sources, environment, signal, onMetric } = options;
+  const { config, acquire, sources, environment, store, signal, onMetric } = options;
   let gpu = await acquire();
   let run = await Run.create(gpu, config, sources, environment);
-  const kept = await run.policy.export(); // all but the weights stays as it is: of use when the device is gone
-  let snapshot: RunSnapshot | undefined;
+  await store?.requireSpace(run.policy.weights.parameterCount);
+  const modelAt = await modelFolderOf(run.policy);
+  let snapshot = options.resume;
   let metrics: Metric[] = [];
-  const record = (metric: Metric) => {
+  const diagnostician = new Diagnostician(config, { metrics: run.env.rubric.metricNames });
+  options.earlier?.forEach((metric) => diagnostician.observe(metric));
+  /** How many of them the snapshot knows of; at first, the start. */
+  let known = 1;
+  const record = async (event: RunEvent | Recovered | Diagnosis) => {
+    await store?.record(event);
+    const metric = metricOf(event);
     metrics.push(metric);
     onMetric?.(metric);
+    for (const diagnosis of diagnostician.observe(metric)) await record(diagnosis);
   };
   /** Forgets what came after the snapshot; without one, everything. */
-  const goBack = () => {
-    const last = snapshot?.step ?? -1;
-    metrics = metrics.filter((metric) => !undoneAfter(metric, last));
+  const goBack = async () => {
+    metrics = metrics.slice(0, known);
+    diagnostician.goBack(snapshot?.step ?? -1);
+    await store?.goBack();
+  };
+  const onSnapshot = async (latest: RunSnapshot) => {
+    gpu.check(); // what a lost device had a part in did not happen
+    await store?.checkpoint(latest, modelAt(latest));
+    snapshot = latest;
+    known = metrics.length;
   };
 
   let error: Error | undefined;
   for (let losses = 1; ; losses++) {
     let lost: DeviceLostError;
     try {
-      const onSnapshot = (latest: RunSnapshot) => (snapshot = latest);
       for await (const event of run.events({ signal, resume: snapshot, onSnapshot })) {
-        gpu.check(); // what a lost device had a part in did not happen
+        gpu.check();
         if (event.event === 'start' && losses > 1) continue;
-        record(event.event === 'step' ? withoutRollouts(event) : event);
+        await record(event);
       }
       break;
     } catch (caught) {
@@ -90,37 +109,30 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
       break;
     }
     error = undefined;
-    goBack();
-    record({ event: 'recovered', step: snapshot?.step ?? 0, message: lost.message });
+    await goBack();
+    await record({ event: 'recovered', step: snapshot?.step ?? 0, message: lost.message });
   }
+
+  if (error) for (const diagnosis of diagnostician.fail(error)) await record(diagnosis);
 
   let model: Outcome['model'];
   try {
     model = await run.policy.export();
   } catch {
     // The device is gone for good, and with it what came after the snapshot.
-    goBack();
-    const { policy } = run;
-    const tensors = snapshot && policy.weights.split(snapshot.policy.parameters);
-    if (tensors) model = new Map([...kept, ...formatCheckpoint(policy.config, tensors)]);
+    await goBack();
+    model = snapshot && modelAt(snapshot);
   }
-  const step = metrics.reduce((last, metric) => (metric.event === 'step' ? metric.step : last), 0);
+  const first = options.resume?.step ?? 0;
+  const step = metrics.reduce((last, metric) => (metric.event === 'step' ? metric.step : last), first);
   run.destroy();
   gpu.destroy();
+  if (model && !(error instanceof StorageFullError)) {
+    await store?.finish(model).catch((caught: unknown) => (error ??= errorOf(caught)));
+  }
   return { error, step, model, metrics };
 }
 
 function errorOf(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
-}
-
-/** Rollouts are not part of the metrics. */
-function withoutRollouts({ groups_detail: _, ...step }: StepEvent): Metric {
-  return step;
-}
-
-/** Whether the metric is of a time after that step; -1 stands for the start of the run, warm-up included. */
-function undoneAfter(metric: Metric, last: number): boolean {
-  if (metric.event === 'step' || metric.event === 'eval') return metric.step > last;
-  return last < 0 && metric.event === 'sft';
 }

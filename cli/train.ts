@@ -3,13 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parse as parseToml } from 'smol-toml';
 import { libraryEntry } from '../src/envs';
-import { encodeJson } from '../src/model';
-import { ConfigError, parseAssignment, resolveConfig } from '../src/rl';
-import type { ConfigLayer, TrainConfig } from '../src/rl';
+import { ConfigError, RunStore, parseAssignment, readRunRecord, resolveConfig } from '../src/rl';
+import type { ConfigLayer, Metric, ModelSources, RunSnapshot, TrainConfig } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
 import { diskFolder, starterFolder } from './files';
-import { OutputFolder } from './output';
 import { ProgressLine } from './progress';
+import { runAt, takeNewRun } from './run_folder';
 import { runToEnd } from './run_loop';
 
 export const TRAIN_USAGE = `terrarium train <environment> [options]
@@ -18,8 +17,10 @@ export const TRAIN_USAGE = `terrarium train <environment> [options]
   --config FILE        settings from a TOML file; may be given more than once, later files win
   --set KEY=VALUE      one setting, such as --set grpo.lr=1e-3; wins over files
   --json               one JSON object per event on standard output, nothing else (npm run -s: npm prints there, too)
-  --out DIR            write the trained model to this new or empty folder, as Hugging Face does, with metrics.jsonl and
-                       run.json; a run that is interrupted or fails leaves what it had learned
+  --out DIR            keep the run in this new or empty folder: settings, metrics, rollouts, checkpoints, and at the end
+                       (also when it is interrupted or fails) the model, laid out as Hugging Face does
+  --resume DIR         go on with a run that was interrupted, killed or lost its device: the weights at the end are,
+                       bit for bit, those of a run that never stopped
   --dry-run            print the resolved settings and stop
 `;
 
@@ -33,9 +34,19 @@ export async function trainCommand(args: string[]): Promise<void> {
       set: { type: 'string', multiple: true, default: [] },
       json: { type: 'boolean', default: false },
       out: { type: 'string' },
+      resume: { type: 'string' },
       'dry-run': { type: 'boolean', default: false },
     },
   });
+  const { json, out } = values;
+  if (values.resume !== undefined) {
+    const { seed, 'dry-run': dry } = values;
+    const given = [...positionals, ...values.config, ...values.set];
+    if (given.length > 0 || seed !== undefined || out !== undefined || dry) {
+      throw new ConfigError('--resume goes on with the settings that the run has; `terrarium runs fork` changes some');
+    }
+    return resume(values.resume, json);
+  }
   if (positionals.length > 1) throw new ConfigError(`one environment at a time: ${positionals.join(', ')}`);
   const layers: ConfigLayer[] = values.config.map(readToml);
   if (positionals[0] !== undefined) layers.push({ env: positionals[0] });
@@ -47,43 +58,90 @@ export async function trainCommand(args: string[]): Promise<void> {
     process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
     return;
   }
-  const output = values.out === undefined ? undefined : OutputFolder.take(values.out);
+  const taken = out === undefined ? undefined : await takeNewRun(out, config);
   try {
-    await train(config, { json: values.json, output });
+    await train(config, { json, store: taken?.store });
   } finally {
-    output?.release();
+    await taken?.release();
   }
 }
 
-/** Trains, shows it, and leaves in the output what there is at the end, however the run ended. */
-async function train(config: TrainConfig, { json, output }: { json: boolean; output: OutputFolder | undefined }) {
+/** Goes on with a run of this folder. */
+async function resume(path: string, json: boolean): Promise<void> {
+  const storage = runAt(path);
+  const { finished, step } = await readRunRecord(storage, path);
+  if (finished) {
+    process.stderr.write(`${path} is finished: ${step} steps, and nothing is left to do\n`);
+    return;
+  }
+  const { store, about, snapshot, sources, metrics, problems } = await RunStore.open(storage);
+  try {
+    libraryEntry(about.config.env);
+    for (const problem of problems) process.stderr.write(`${problem}\n`);
+    process.stderr.write(
+      snapshot
+        ? `Going on with ${path} from step ${snapshot.step}\n`
+        : `${path} had not come to a checkpoint: it starts over\n`,
+    );
+    await train(about.config, {
+      json,
+      store,
+      snapshot,
+      earlier: metrics,
+      sources: sources(DISK),
+      adapter: about.adapter,
+    });
+  } finally {
+    await store.release();
+  }
+}
+
+/** Where models are read from: the shipped starters, and folders on disk. */
+const DISK: ModelSources = {
+  starter: (env) => Promise.resolve(starterFolder(env)),
+  folder: (path) => Promise.resolve(diskFolder(path)),
+};
+
+interface TrainOptions {
+  json: boolean;
+  store: RunStore | undefined;
+  snapshot?: RunSnapshot | undefined;
+  /** What happened up to it. */
+  earlier?: readonly Metric[];
+  sources?: ModelSources | undefined;
+  /** The GPU that the run was started on. */
+  adapter?: string;
+}
+
+/** Trains, shows it, and keeps what there is at the end, however the run ended. */
+async function train(config: TrainConfig, { json, store, snapshot, earlier, sources = DISK, adapter }: TrainOptions) {
   const interruption = listen();
   const progress = new ProgressLine();
-  const { error, step, model, metrics } = await runToEnd({
+  const { error, step, model } = await runToEnd({
     config,
     acquire: () => acquireNodeGpu(),
-    sources: {
-      starter: (env) => Promise.resolve(starterFolder(env)),
-      folder: (path) => Promise.resolve(diskFolder(path)),
-    },
+    sources,
+    store,
+    resume: snapshot,
+    earlier,
     signal: interruption.signal,
     onMetric: (metric) => {
       if (json) process.stdout.write(`${JSON.stringify(metric)}\n`);
       if (!json || metric.event === 'recovered') progress.show(metric, config.grpo.steps);
+      if (metric.event === 'start' && adapter !== undefined && adapter !== metric.adapter) {
+        process.stderr.write(`The run was started on ${adapter}: on ${metric.adapter} its numbers may differ\n`);
+      }
     },
   });
-  if (output) {
-    const files = new Map<string, Uint8Array>(model);
-    files.set('run.json', encodeJson(config));
-    files.set('metrics.jsonl', new TextEncoder().encode(metrics.map((each) => `${JSON.stringify(each)}\n`).join('')));
-    output.write(files);
+  if (store) {
     const what = model ? `Model after step ${step}` : 'Metrics, and no model,';
-    process.stderr.write(`${what} written to ${output.path}\n`);
+    process.stderr.write(`${what} written to ${store.storage.name}\n`);
   }
   if (!error) return;
   if (!interruption.signal.aborted) throw error;
   const { why, code } = interruption.signal.reason as Interruption;
-  process.stderr.write(`${why} after step ${step}.\n`);
+  const goOn = store ? `; go on with --resume ${store.storage.name}` : '';
+  process.stderr.write(`${why} after step ${step}${goOn}.\n`);
   process.exitCode = code;
 }
 

@@ -1,11 +1,13 @@
 /** @file What page and trainer worker say to each other. Every message is plain data. */
 import type { EvalProgress, Summary, Trace } from '../src/envs';
-import type { Progress, RunEvent, TrainConfig } from '../src/rl';
+import type { Finding, Metric, Progress, RunEvent, RunSummary, TrainConfig, TrainingComparison } from '../src/rl';
 
 /** From the page. */
 export type Command =
   /** Prepare a run: device, weights, pipelines. Replaces the run there was. Numbers are never used twice. */
   | { type: 'open'; run: number; config: TrainConfig }
+  /** The same with a run that was kept, where it was left. */
+  | { type: 'resume'; run: number; id: string }
   /** Go on until told otherwise. */
   | { type: 'play' }
   /** Stop after the event in progress. */
@@ -20,6 +22,8 @@ export type Command =
   | { type: 'evaluate'; settings: EvalSettings }
   | { type: 'cancel-eval' }
   | { type: 'export'; what: 'model' | 'rollouts' }
+  /** Something about the runs that are kept; answered at once, whatever the run in progress does. */
+  | { type: 'runs'; request: RunsRequest }
   /** Destroys the device, as a driver reset would: the page's own fire drill. */
   | { type: 'lose-device' };
 
@@ -28,6 +32,21 @@ export type Command =
  * the user or an error; the weights are still there. `done`.
  */
 export type Status = 'opening' | 'ready' | 'running' | 'paused' | 'stopped' | 'done' | 'unavailable';
+
+export type RunsRequest =
+  | { what: 'list' }
+  | { what: 'compare'; ids: string[] }
+  /** A new run from the last checkpoint of another or from that of a step; settings as `key=value`. */
+  | { what: 'fork'; id: string; step: number | null; settings: string[] }
+  | { what: 'delete'; id: string }
+  | { what: 'export'; id: string }
+  | { what: 'import'; name: string; bytes: Uint8Array<ArrayBuffer> };
+
+/** A run that is kept. */
+export interface ShownRun extends RunSummary {
+  /** In this tab or in another one. */
+  inUse: boolean;
+}
 
 /** What an evaluation plays. */
 export interface EvalSettings {
@@ -73,6 +92,8 @@ export type Notice =
   | { type: 'opened'; adapter: string; parameters: number; tokens: readonly string[]; starter: StarterInfo | null }
   | { type: 'event'; event: ShownEvent }
   | { type: 'groups'; step: number; groups: ShownGroup[] }
+  /** What keeps the run from learning now, the likeliest cause first. */
+  | { type: 'findings'; findings: Finding[] }
   | { type: 'progress'; progress: Progress | null }
   | { type: 'tried'; id: number; before: string; after: string }
   | { type: 'try-failed'; id: number; message: string }
@@ -84,6 +105,15 @@ export type Notice =
   | { type: 'exported'; name: string; bytes: Uint8Array<ArrayBuffer>; note: string }
   /** The device was lost and the run went back to this step by itself; null: to its very start. */
   | { type: 'recovered'; step: number | null; message: string }
+  /** The run is now kept under this name. */
+  | { type: 'kept'; id: string }
+  /** The run that was asked for is there again: what happened in it so far, and what of it was damaged. */
+  | { type: 'restored'; id: string; metrics: Metric[]; problems: string[] }
+  /** The runs that are kept, the newest first. `lasts`: they are there after a reload as well. */
+  | { type: 'runs'; runs: ShownRun[]; lasts: boolean }
+  | { type: 'compared'; comparison: TrainingComparison }
+  /** What became of a request; `failed` says that it came to nothing. */
+  | { type: 'runs-said'; message: string; failed: boolean }
   /** No WebGPU here. */
   | { type: 'unavailable'; message: string }
   | { type: 'failed'; name: string; message: string };

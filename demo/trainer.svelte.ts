@@ -1,15 +1,16 @@
 /** @file The page's picture of the trainer: what the worker has said so far, and the commands to it. */
 import type { EvalProgress } from '../src/envs';
-import type { TrainConfig } from '../src/rl';
-import type { Progress } from '../src/rl';
+import type { Finding, Metric, Progress, TrainConfig, TrainingComparison } from '../src/rl';
 import TrainerWorker from './worker/worker?worker';
 import type {
   Command,
   EvalSettings,
   RunNotice,
+  RunsRequest,
   ShownEvaluation,
   ShownEvent,
   ShownGroup,
+  ShownRun,
   StarterInfo,
   Status,
 } from './protocol';
@@ -21,6 +22,14 @@ type DoneEvent = Extract<ShownEvent, { event: 'done' }>;
 
 /** Evaluations with all their rollouts that are kept for looking at. */
 const KEPT_EVALUATIONS = 4;
+
+/** After these the runs that are kept are not what they were. */
+const ENDED: readonly Status[] = ['paused', 'stopped', 'done'];
+
+/** A run to offer to go on with. */
+function isLeftBehind({ about, finished, inUse }: ShownRun): boolean {
+  return about !== undefined && !finished && !inUse;
+}
 
 export interface Try {
   id: number;
@@ -46,6 +55,8 @@ export class Trainer {
   done = $state.raw<DoneEvent | null>(null);
   groups = $state.raw<readonly ShownGroup[]>([]);
   groupsStep = $state(0);
+  /** What keeps the run from learning, the likeliest cause first. */
+  findings = $state.raw<readonly Finding[]>([]);
   progress = $state.raw<Progress | null>(null);
   tries = $state.raw<readonly Try[]>([]);
   /** Asked for and not yet ended. */
@@ -59,6 +70,16 @@ export class Trainer {
   /** What became of a lost device, if one was lost. */
   recovery = $state('');
   unavailable = $state('');
+  /** Under which name the run that is open is kept; '' before it has begun. */
+  keptAs = $state('');
+  /** The runs that are kept, the newest first; null before the worker has said. */
+  runs = $state.raw<readonly ShownRun[] | null>(null);
+  /** Whether they are there after a reload, too. */
+  runsLast = $state(true);
+  comparison = $state.raw<TrainingComparison | null>(null);
+  runsSaid = $state.raw<{ message: string; failed: boolean } | null>(null);
+  /** A run that was not finished when the page was left. */
+  unfinished = $state.raw<ShownRun | null>(null);
 
   #worker: Worker | undefined;
   /** The run that the page shows. */
@@ -95,12 +116,27 @@ export class Trainer {
 
   /** Prepares a run and forgets the one before. */
   open(config: TrainConfig): void {
+    this.#forget(config);
+    this.#send({ type: 'open', run: ++this.#run, config });
+  }
+
+  /** Goes on with a run that is kept. */
+  resume({ id, about }: ShownRun): void {
+    if (!about) return;
+    this.#forget(about.config);
+    this.unfinished = null;
+    this.#send({ type: 'resume', run: ++this.#run, id });
+    this.play();
+  }
+
+  #forget(config: TrainConfig): void {
     this.config = config;
     this.steps = [];
     this.evals = [];
     this.sft = null;
     this.done = null;
     this.groups = [];
+    this.findings = [];
     this.tries = [];
     this.evaluating = false;
     this.evalProgress = null;
@@ -110,8 +146,14 @@ export class Trainer {
     this.error = null;
     this.notice = '';
     this.recovery = '';
+    this.keptAs = '';
     this.status = 'opening';
-    this.#send({ type: 'open', run: ++this.#run, config });
+  }
+
+  /** Asks for something about the runs that are kept. */
+  askRuns(request: RunsRequest): void {
+    this.runsSaid = null;
+    this.#send({ type: 'runs', request });
   }
 
   play(): void {
@@ -168,11 +210,12 @@ export class Trainer {
   }
 
   #hear(notice: RunNotice): void {
-    // What an earlier run still has to say is not about this one; a file that was asked for comes all the same.
-    if (notice.run !== this.#run && notice.type !== 'exported') return;
+    // What an earlier run still has to say is not about this one; what was asked for comes all the same.
+    if (notice.run !== this.#run && !['exported', 'runs', 'compared', 'runs-said'].includes(notice.type)) return;
     switch (notice.type) {
       case 'status':
         this.status = notice.status;
+        if (this.runs && ENDED.includes(notice.status)) this.askRuns({ what: 'list' });
         if (notice.status !== 'running') this.notice = '';
         break;
       case 'opened':
@@ -180,6 +223,28 @@ export class Trainer {
         this.parameters = notice.parameters;
         this.tokens = notice.tokens;
         this.starter = notice.starter;
+        if (!this.runs) this.askRuns({ what: 'list' });
+        break;
+      case 'kept':
+        this.keptAs = notice.id;
+        this.unfinished = null;
+        break;
+      case 'restored':
+        this.keptAs = notice.id;
+        this.#restore(notice.metrics);
+        this.recovery = notice.problems.join('\n');
+        break;
+      case 'runs':
+        // Offered once, of those that were left behind.
+        if (!this.runs && this.keptAs === '') this.unfinished = notice.runs.find(isLeftBehind) ?? null;
+        this.runs = notice.runs;
+        this.runsLast = notice.lasts;
+        break;
+      case 'compared':
+        this.comparison = notice.comparison;
+        break;
+      case 'runs-said':
+        this.runsSaid = { message: notice.message, failed: notice.failed };
         break;
       case 'event':
         this.#record(notice.event);
@@ -187,6 +252,9 @@ export class Trainer {
       case 'groups':
         this.groups = notice.groups;
         this.groupsStep = notice.step;
+        break;
+      case 'findings':
+        this.findings = notice.findings;
         break;
       case 'progress':
         this.progress = notice.progress;
@@ -234,6 +302,15 @@ export class Trainer {
     this.evals = this.evals.filter((event) => step !== null && event.step <= step);
     if (step === null) this.sft = null;
     if (this.groupsStep > (step ?? 0)) this.groups = [];
+  }
+
+  /** What happened in a run before it was left. */
+  #restore(metrics: readonly Metric[]): void {
+    const of = <T extends Metric['event']>(event: T) =>
+      metrics.filter((metric): metric is Extract<Metric, { event: T }> => metric.event === event);
+    this.steps = of('step');
+    this.evals = of('eval');
+    this.sft = of('sft').at(-1) ?? null;
   }
 
   #record(event: ShownEvent): void {

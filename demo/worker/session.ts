@@ -6,16 +6,17 @@
  */
 import { strToU8, zipSync } from 'fflate';
 import { DeviceLostError, Gpu, NoAdapterError } from '../../src/kernels';
-import { Generator, NativeModel, Weights, formatCheckpoint, formatTinyCall } from '../../src/model';
-import { Run } from '../../src/rl';
-import type { RunEvent, RunSnapshot, TrainConfig } from '../../src/rl';
+import { Generator, NativeModel, Weights, formatTinyCall } from '../../src/model';
+import { Diagnostician, Run, RunStore, modelFolderOf } from '../../src/rl';
+import type { Diagnosis, ModelFolder, ModelSources, OpenedRun, RunEvent, RunSnapshot, TrainConfig } from '../../src/rl';
 import { PURPOSE, deriveKey } from '../../src/random';
 import type { Command, Notice, RunNotice, StarterInfo, Status } from '../protocol';
 import { evaluateFor } from './evaluation';
+import { KeptRun } from './kept_run';
+import { answerRuns } from './runs';
+import { memoryShelf } from './shelf';
+import type { RunShelf } from './shelf';
 import { sources, starterCard } from './sources';
-
-/** Rollouts kept for export. */
-const KEPT_ROLLOUTS = 50_000;
 
 /** Times a lost device is replaced in one run before giving up. */
 const MAX_RECOVERIES = 3;
@@ -30,11 +31,17 @@ export class Session {
   /** Stays, on its dead device, when that is lost and there is no other. */
   #run: Run | undefined;
   #events: AsyncGenerator<RunEvent, void, void> | undefined;
+  /** Listens to the run; outlives the device that the run is on. */
+  #diagnostician: Diagnostician | undefined;
   #abort = new AbortController();
   #evalAbort = new AbortController();
   #snapshot: RunSnapshot | undefined;
-  /** The model's folder as it was at the start: all but the weights stays. */
-  #folder: Map<string, Uint8Array<ArrayBuffer>> | undefined;
+  /** Makes the model's folder, without a device as well. */
+  #modelAt: ModelFolder | undefined;
+  /** Where models come from; a resumed run begins with its own. */
+  #sources: ModelSources = sources;
+  /** What is written down of the run, once it has begun. */
+  #kept: KeptRun | undefined;
   #before: { weights: Weights; generator: Generator; model: NativeModel } | undefined;
   #recoveries = 0;
   /** GRPO steps done. */
@@ -42,26 +49,35 @@ export class Session {
   #playing = false;
   #stepOnly = false;
   #status: Status = 'opening';
-  #rollouts: { step: number; json: string }[] = [];
-  #forgotten = 0;
   /** Commands wait for the event in progress; a stop does not. */
   #queue: Promise<void> = Promise.resolve();
 
-  /** @param acquire makes a device; called again when one is lost */
+  /**
+   * @param acquire makes a device; called again when one is lost
+   * @param shelf where runs are kept
+   */
   constructor(
     private readonly send: (notice: RunNotice, transfer?: Transferable[]) => void,
     private readonly acquire: () => Promise<Gpu> = () => Gpu.acquire(),
+    private readonly shelf: Promise<RunShelf> = Promise.resolve(memoryShelf()),
   ) {}
 
   /** Takes a command from the page. */
   receive(command: Command): void {
-    if (command.type === 'open') this.#wanted = command.run;
+    if (command.type === 'runs') {
+      void this.shelf.then((shelf) =>
+        answerRuns(shelf, command.request, (notice, transfer) => this.#post(notice, transfer)),
+      );
+      return;
+    }
+    const replaces = command.type === 'open' || command.type === 'resume';
+    if (replaces) this.#wanted = command.run;
     if (command.type === 'pause') this.#playing = false;
-    if (command.type === 'stop' || command.type === 'open') {
+    if (command.type === 'stop' || replaces) {
       this.#playing = false;
       this.#abort.abort(new DOMException('stopped by the user', 'AbortError'));
     }
-    if (command.type === 'cancel-eval' || command.type === 'open') this.#evalAbort.abort();
+    if (command.type === 'cancel-eval' || replaces) this.#evalAbort.abort();
     if (command.type === 'evaluate') this.#evalAbort = new AbortController();
     if (command.type === 'lose-device') this.#gpu?.device.destroy();
     this.#queue = this.#queue.then(() => this.#obey(command)).catch((error: unknown) => this.#fail(error));
@@ -70,7 +86,9 @@ export class Session {
   async #obey(command: Command): Promise<void> {
     switch (command.type) {
       case 'open':
-        return this.#open(command);
+        return this.#open(command.run, () => Promise.resolve({ config: command.config }));
+      case 'resume':
+        return this.#open(command.run, () => this.#reopen(command.id));
       case 'play':
       case 'step':
         return this.#start(command.type === 'step');
@@ -88,6 +106,7 @@ export class Session {
         return this.#export(command);
       case 'cancel-eval':
       case 'lose-device':
+      case 'runs':
         return;
     }
   }
@@ -101,13 +120,12 @@ export class Session {
     this.#post({ type: 'status', status });
   }
 
-  async #open({ run, config }: CommandOf<'open'>): Promise<void> {
+  /** Prepares a run: a new one, or one that was kept. */
+  async #open(run: number, find: () => Promise<{ config: TrainConfig; opened?: OpenedRun }>): Promise<void> {
     if (run !== this.#wanted) return; // another one was asked for meanwhile
     this.#number = run;
     this.#setStatus('opening');
-    this.#close();
-    this.#rollouts = [];
-    this.#forgotten = 0;
+    await this.#close();
     this.#recoveries = 0;
     this.#step = 0;
     try {
@@ -118,10 +136,13 @@ export class Session {
       this.#post({ type: 'unavailable', message: error.message });
       return;
     }
+    const { config, opened } = await find();
     const card = config.start === 'starter' ? ((await starterCard(config.env)) as StarterInfo | null) : null;
     await this.#createRun(config);
-    const { policy } = this.#run!;
-    this.#folder = await policy.export();
+    const { policy, env } = this.#run!;
+    this.#diagnostician = new Diagnostician(config, { metrics: env.rubric.metricNames });
+    opened?.metrics.forEach((metric) => this.#diagnostician!.observe(metric));
+    this.#modelAt = await modelFolderOf(policy);
     this.#post({
       type: 'opened',
       adapter: policy.gpu.adapterName,
@@ -129,7 +150,22 @@ export class Session {
       tokens: policy.tokenizer.tokens,
       starter: card,
     });
-    this.#setStatus('ready');
+    if (opened) {
+      const { metrics, problems, store } = opened;
+      this.#post({ type: 'restored', id: store.storage.name, metrics, problems });
+      this.#postFindings();
+    }
+    this.#setStatus(this.#snapshot ? 'paused' : 'ready');
+  }
+
+  /** A run that was kept, at its last checkpoint. */
+  async #reopen(id: string): Promise<{ config: TrainConfig; opened: OpenedRun }> {
+    const opened = await RunStore.open((await this.shelf).at(id));
+    this.#kept = new KeptRun(opened.store);
+    this.#snapshot = opened.snapshot;
+    this.#step = opened.snapshot?.step ?? 0;
+    this.#sources = opened.sources(sources);
+    return { config: opened.about.config, opened };
   }
 
   /** The device in use, or a new one where there is none or it is lost. */
@@ -144,33 +180,42 @@ export class Session {
 
   /** Makes the run, at its start or at its last snapshot. */
   async #createRun(config: TrainConfig): Promise<void> {
-    const run = await Run.create(await this.#device(), config, sources);
+    const run = await Run.create(await this.#device(), config, this.#sources);
     this.#run = run;
     this.#abort = new AbortController();
     this.#events = run.events({
       signal: this.#abort.signal,
       resume: this.#snapshot,
       onProgress: (progress) => this.#post({ type: 'progress', progress }),
-      onSnapshot: (snapshot) => {
+      onSnapshot: async (snapshot) => {
+        run.policy.gpu.check(); // what a lost device had a part in did not happen
+        await this.#kept?.checkpoint(snapshot, this.#modelAt!(snapshot));
         this.#snapshot = snapshot;
-        if (snapshot.step === 0) this.#before?.weights.writeFlat(snapshot.start); // after a warm-up
+        if (snapshot.step === 0 && snapshot.arrays.start) this.#before?.weights.writeFlat(snapshot.arrays.start); // after a warm-up
       },
     });
     await this.#rememberStart(run);
-    if (this.#snapshot) run.policy.restore(this.#snapshot.policy); // to be asked before it is played
+    if (this.#snapshot) {
+      const { arrays, state } = this.#snapshot;
+      run.policy.restore({ arrays, optimizerStep: state.optimizerStep }); // to be asked before it is played
+    }
   }
 
   /** Keeps a copy of the weights the run starts from, to be asked beside the trained ones. */
   async #rememberStart(run: Run): Promise<void> {
     const { policy } = run;
     const weights = await Weights.create(policy.gpu, policy.config, 'starting weights');
-    if (this.#snapshot) weights.writeFlat(this.#snapshot.start);
+    const start = this.#snapshot?.arrays.start;
+    if (start) weights.writeFlat(start);
     else weights.copyFrom(policy.weights);
     const generator = await Generator.create(weights, { slots: 64 });
     this.#before = { weights, generator, model: new NativeModel('before', policy.chat, generator) };
   }
 
-  #close(): void {
+  async #close(): Promise<void> {
+    await this.#kept?.release();
+    this.#kept = undefined;
+    this.#sources = sources;
     this.#events = undefined;
     this.#before?.generator.destroy();
     this.#before?.weights.destroy();
@@ -178,7 +223,8 @@ export class Session {
     this.#run?.destroy();
     this.#run = undefined;
     this.#snapshot = undefined;
-    this.#folder = undefined;
+    this.#diagnostician = undefined;
+    this.#modelAt = undefined;
   }
 
   /** Begins or resumes; the events are pulled one queue entry at a time, so that other commands get between them. */
@@ -210,13 +256,28 @@ export class Session {
     }
     this.#post({ type: 'progress', progress: null });
     if (result.done) return;
+    await this.#keep(result.value);
     this.#show(result.value);
+    await this.#tell(this.#diagnostician!.observe(result.value));
     const { event } = result.value;
     if (event === 'done' || (this.#stepOnly && (event === 'step' || event === 'sft'))) {
       this.#playing = false;
       this.#setStatus(event === 'done' ? 'done' : 'paused');
     }
     if (this.#playing) this.#pullNext();
+  }
+
+  /** Writes down what happened: with its first event a new run gets its place, with its last one its model. */
+  async #keep(event: RunEvent): Promise<void> {
+    const { config, policy } = this.#run!;
+    if (!this.#kept) {
+      this.#kept = await KeptRun.begin(await this.shelf, config, policy.weights.parameterCount);
+      this.#post({ type: 'kept', id: this.#kept.id });
+    }
+    await this.#kept.record(event);
+    if (event.event !== 'done') return;
+    await this.#kept.finish(this.#modelAt!(this.#snapshot!));
+    await this.#kept.release();
   }
 
   #show(event: RunEvent): void {
@@ -226,13 +287,6 @@ export class Session {
     }
     const { groups_detail: groups, ...report } = event;
     this.#step = event.step;
-    for (const { traces } of groups) {
-      for (const trace of traces) {
-        this.#rollouts.push({ step: event.step, json: JSON.stringify({ step: event.step, ...trace }) });
-      }
-    }
-    const excess = this.#rollouts.length - KEPT_ROLLOUTS;
-    if (excess > 0) this.#forgotten += this.#rollouts.splice(0, excess).length;
     this.#post({ type: 'event', event: report });
     this.#post({
       type: 'groups',
@@ -244,6 +298,7 @@ export class Session {
   /** The run ends where it is: the weights are those of the last complete step. */
   async #stop(): Promise<void> {
     await this.#events?.return();
+    await this.#kept?.release();
     this.#post({ type: 'progress', progress: null });
     if (this.#status === 'running' || this.#status === 'paused') this.#setStatus('stopped');
   }
@@ -261,7 +316,9 @@ export class Session {
     }
     const step = this.#snapshot?.step ?? null;
     this.#step = step ?? 0;
-    this.#rollouts = this.#rollouts.filter((rollout) => rollout.step <= (step ?? 0));
+    this.#diagnostician!.goBack(step ?? -1);
+    this.#postFindings();
+    await this.#kept?.goBack({ event: 'recovered', step: this.#step, message: lost.message });
     this.#post({ type: 'recovered', step, message: lost.message });
   }
 
@@ -329,7 +386,7 @@ export class Session {
     try {
       if (!this.#run) throw new Error('there is no run to save anything of');
       if (what === 'model') await this.#exportModel(this.#run);
-      else this.#exportRollouts(this.#run.config);
+      else await this.#exportRollouts(this.#run.config);
     } catch (error) {
       this.#report(error);
     }
@@ -341,11 +398,9 @@ export class Session {
     try {
       model = await policy.export();
     } catch (error) {
-      if (!(error instanceof DeviceLostError) || !this.#snapshot || !this.#folder) throw error;
-      const { step, policy: state } = this.#snapshot;
-      const tensors = policy.weights.split(state.parameters);
-      model = new Map([...this.#folder, ...formatCheckpoint(policy.config, tensors)]);
-      note = `The device is lost: the model saved is that of step ${step}.`;
+      if (!(error instanceof DeviceLostError) || !this.#snapshot || !this.#modelAt) throw error;
+      model = this.#modelAt(this.#snapshot);
+      note = `The device is lost: the model saved is that of step ${this.#snapshot.step}.`;
     }
     const folder = `${config.env}-seed${config.seed}`;
     const files = Object.fromEntries([...model].map(([name, bytes]) => [`${folder}/${name}`, bytes]));
@@ -353,9 +408,9 @@ export class Session {
     this.#post({ type: 'exported', name: `${folder}.zip`, bytes, note }, [bytes.buffer]);
   }
 
-  #exportRollouts({ env, seed }: TrainConfig): void {
-    const lines = this.#forgotten > 0 ? [JSON.stringify({ omitted_oldest_rollouts: this.#forgotten })] : [];
-    const bytes = strToU8([...lines, ...this.#rollouts.map(({ json }) => json), ''].join('\n'));
+  async #exportRollouts({ env, seed }: TrainConfig): Promise<void> {
+    if (!this.#kept) throw new Error('there are no rollouts yet');
+    const bytes = await this.#kept.rollouts();
     this.#post({ type: 'exported', name: `${env}-seed${seed}-rollouts.jsonl`, bytes, note: '' }, [bytes.buffer]);
   }
 
@@ -364,11 +419,24 @@ export class Session {
     this.#post({ type: 'failed', name, message });
   }
 
-  /** The run cannot go on. */
-  #fail(error: unknown): void {
+  /** Findings that appeared or are over. */
+  async #tell(diagnoses: readonly Diagnosis[]): Promise<void> {
+    if (diagnoses.length === 0) return;
+    this.#postFindings();
+    for (const diagnosis of diagnoses) await this.#kept?.record(diagnosis);
+  }
+
+  #postFindings(): void {
+    this.#post({ type: 'findings', findings: this.#diagnostician!.findings });
+  }
+
+  /** The run cannot go on. Others may have what is kept of it. */
+  async #fail(error: unknown): Promise<void> {
     this.#playing = false;
     this.#post({ type: 'progress', progress: null });
     this.#report(error);
+    if (error instanceof Error) await this.#tell(this.#diagnostician?.fail(error) ?? []);
     if (this.#status !== 'done') this.#setStatus('stopped');
+    await this.#kept?.release();
   }
 }

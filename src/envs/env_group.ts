@@ -58,6 +58,17 @@ export class EnvGroup extends Environment {
     );
   }
 
+  /**
+   * Row of the group's training dataset that is a member's row `index`.
+   * @throws DatasetError
+   */
+  rowOf(member: string, index: number): number {
+    const names = [...this.envs.keys()];
+    const at = names.indexOf(this.member(member) && member);
+    if (this.dataset.length === Infinity) return index * names.length + at;
+    return [...this.envs.values()].slice(0, at).reduce((sum, { dataset }) => sum + dataset.length, index);
+  }
+
   override promptFor(row: TaskRow): Message[] {
     return this.member(row.task).promptFor(row);
   }

@@ -144,6 +144,12 @@ export class Rubric {
     return [...new Set(this.members().flatMap((rubric) => rubric.#entries.map(({ name }) => name)))];
   }
 
+  /** Those of the names that are shown and never rewarded. */
+  get metricNames(): readonly string[] {
+    const entries = this.members().flatMap((rubric) => rubric.#entries);
+    return this.names.filter((name) => entries.every((entry) => entry.name !== name || entry.weight === 0));
+  }
+
   /** Weights in the order of scoring. */
   get weights(): readonly number[] {
     return this.members().flatMap((rubric) => rubric.#entries.map(({ weight }) => weight));

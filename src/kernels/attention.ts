@@ -2,8 +2,10 @@
 import backwardKvSource from './attention_backward_kv.wgsl?raw';
 import backwardQSource from './attention_backward_q.wgsl?raw';
 import pagedSource from './attention_paged.wgsl?raw';
+import pagedShortSource from './attention_paged_short.wgsl?raw';
 import source from './attention.wgsl?raw';
 import sharedSource from './attention_shared.wgsl?raw';
+import headSource from './head_vector.wgsl?raw';
 import { kernel } from './kernel';
 import type { Recorder, Value } from './program';
 import { tiles, valueOf } from './program';
@@ -11,10 +13,14 @@ import type { Heads, PagedCache } from './rope';
 import { PAGE } from './rope';
 import type { Tensor } from './tensor';
 
-const attentionKernel = kernel('attention', sharedSource, source);
-const backwardQKernel = kernel('attention_backward_q', sharedSource, backwardQSource);
-const backwardKvKernel = kernel('attention_backward_kv', sharedSource, backwardKvSource);
+const attentionKernel = kernel('attention', headSource, sharedSource, source);
+const backwardQKernel = kernel('attention_backward_q', headSource, sharedSource, backwardQSource);
+const backwardKvKernel = kernel('attention_backward_kv', headSource, sharedSource, backwardKvSource);
 const pagedKernel = kernel('attention_paged', pagedSource);
+const pagedShortKernel = kernel('attention_paged_short', headSource, pagedShortSource);
+
+/** Contexts up to this many tokens are short: a thread walks over all keys of its row. */
+const SHORT_CONTEXT = 256;
 
 export interface AttentionOptions extends Heads {
   /** [tokens, (Q + K) headDim], rotated. */
@@ -87,14 +93,18 @@ export interface PagedAttentionOptions extends Heads, PagedCache {
   rows: Value;
 }
 
-/** out[r] = attention of row r over positions 0 .. its own of its slot in the cache. */
+/**
+ * out[r] = attention of row r over positions 0 .. its own of its slot in the cache. Which kernel does it depends on the
+ * context alone, so a row's bits are the same in every program of a model.
+ */
 export function pagedAttention(record: Recorder, options: PagedAttentionOptions): void {
   const { q, out, rows, qHeads, kvHeads, headDim } = options;
   const { cache, pageTable, rowPlace, live, pagesPerSlot } = options;
-  record.dispatch(pagedKernel, {
+  const isShort = pagesPerSlot * PAGE <= SHORT_CONTEXT;
+  record.dispatch(isShort ? pagedShortKernel : pagedKernel, {
     bindings: { live, q, cache, row_place: rowPlace, page_table: pageTable, out },
     params: { rows, q_heads: qHeads, kv_heads: kvHeads, pages_per_slot: pagesPerSlot, scale: headDim ** -0.5 },
-    constants: { HEAD_DIM: headDim, PAGE },
-    workgroups: () => [valueOf(rows), qHeads],
+    constants: { HEAD_DIM: headDim, PAGE, ...(isShort && { VEC: Number(headDim % 4 === 0) }) },
+    workgroups: () => [isShort ? tiles(valueOf(rows), 64) : valueOf(rows), qHeads],
   });
 }

@@ -6,7 +6,7 @@
 // addresses: the loads are broadcasts. No padding, no masks, cost proportional to the pairs that exist.
 // The order of summation depends on the position in the sequence alone.
 //
-// A head is N elements of type V: see attention_shared.wgsl.
+// A head is N elements of type V: see head_vector.wgsl.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qk: array<V>; // [tokens, (Q + K), HEAD_DIM]

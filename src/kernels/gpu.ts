@@ -72,6 +72,9 @@ export class Gpu {
   /** Bytes of the buffers that are alive now. */
   liveBytes = 0;
 
+  /** Milliseconds between a submission and the end of its work, overlaps counted once; up to when that is known. */
+  #busyMs = 0;
+  #busyUntil = 0;
   #failure: Error | undefined;
   /** One per wait that goes on now (`race`): rejects it. Gone once the wait is over, so that waits leave nothing behind. */
   readonly #waits = new Set<(error: Error) => void>();
@@ -275,6 +278,34 @@ export class Gpu {
     });
   }
 
+  /** To be called after every submission: keeps account of how long the queue has something to do. */
+  submitted(): void {
+    const at = performance.now();
+    this.device.queue.onSubmittedWorkDone().then(
+      () => {
+        const end = performance.now();
+        this.#busyMs += end - Math.max(at, this.#busyUntil);
+        this.#busyUntil = end;
+      },
+      () => undefined, // the device is lost, and says so elsewhere
+    );
+  }
+
+  /** A clock of phases: how long each took, and for how much of it the queue had something to do. */
+  clock(): { lap(): { seconds: number; busySeconds: number } } {
+    let at = performance.now();
+    let busy = this.#busyMs;
+    return {
+      lap: () => {
+        const now = performance.now();
+        const phase = { seconds: (now - at) / 1000, busySeconds: (this.#busyMs - busy) / 1000 };
+        at = now;
+        busy = this.#busyMs;
+        return phase;
+      },
+    };
+  }
+
   /** Resolves when everything submitted so far is done. */
   async idle(): Promise<void> {
     await this.race(this.device.queue.onSubmittedWorkDone());
@@ -301,5 +332,5 @@ export function formatBytes(bytes: number): string {
     bytes /= 1024;
     unit++;
   }
-  return `${unit === 0 ? bytes : bytes.toPrecision(3)} ${units[unit]}`;
+  return `${unit === 0 ? bytes : Number(bytes.toPrecision(3))} ${units[unit]}`;
 }

@@ -438,6 +438,7 @@ export class Submission {
     if (!this.#encoder) return;
     this.gpu.device.queue.submit([this.#encode().finish()]);
     this.gpu.stats.submits++;
+    this.gpu.submitted();
     this.#encoder = undefined;
     this.#flops = 0;
   }

@@ -115,3 +115,18 @@ export function packSequences(sequences: readonly TrainingSequence[], config: Mo
     pairs,
   };
 }
+
+/** Consecutive runs of sequences of at most `limit` tokens each. A longer single sequence stands alone. */
+export function splitByTokens(sequences: readonly TrainingSequence[], limit: number): TrainingSequence[][] {
+  const parts: TrainingSequence[][] = [];
+  let tokens = Infinity;
+  for (const sequence of sequences) {
+    if (tokens + sequence.ids.length > limit) {
+      parts.push([]);
+      tokens = 0;
+    }
+    parts.at(-1)!.push(sequence);
+    tokens += sequence.ids.length;
+  }
+  return parts;
+}

@@ -104,10 +104,14 @@ export class TrainProgram {
   readonly #metrics: Tensor;
 
   /**
-   * @param gradients of the same model as `weights`; every run adds to them
+   * @param gradients of the same model as `weights`; every run adds to them. Null: forward only
    * @throws GpuLimitError, GpuMemoryError
    */
-  static async create(weights: Weights, gradients: Weights, options: TrainProgramOptions): Promise<TrainProgram> {
+  static async create(
+    weights: Weights,
+    gradients: Weights | null,
+    options: TrainProgramOptions,
+  ): Promise<TrainProgram> {
     const { gpu, config } = weights;
     const record = new Recorder(gpu, 'train');
     const train = new TrainProgram(record, weights, gradients, options);
@@ -122,7 +126,7 @@ export class TrainProgram {
   private constructor(
     record: Recorder,
     readonly weights: Weights,
-    readonly gradients: Weights,
+    readonly gradients: Weights | null,
     readonly options: TrainProgramOptions,
   ) {
     const { config } = weights;
@@ -180,9 +184,6 @@ export class TrainProgram {
     const lse = record.tensor('lse', [rows.capacity, 2]);
     this.#logprob = record.tensor('logprob', [rows.capacity]);
     this.#entropy = record.tensor('entropy', [rows.capacity]);
-    const dlogprob = record.tensor('dlogprob', [rows.capacity, 2]);
-    this.tensors.set('dlogprob', dlogprob);
-    const dnormed = record.tensor('dfinal norm', [rows.capacity, dim]);
     const chunks = Array.from({ length: chunkCount }, (_, i) => {
       const offset = i * chunkRows;
       return {
@@ -195,7 +196,6 @@ export class TrainProgram {
         vocabulary,
         temperature: () => this.temperature,
         normed: rowsOf(normed, offset, chunkRows),
-        dnormed: rowsOf(dnormed, offset, chunkRows),
       };
     });
     type Chunk = (typeof chunks)[number];
@@ -206,8 +206,12 @@ export class TrainProgram {
       logprob(record, { ...chunk, logprob: this.#logprob });
     }
 
+    if (!gradients) return;
+
     // ---- Loss ----
     record.segment('backward');
+    const dlogprob = record.tensor('dlogprob', [rows.capacity, 2]);
+    this.tensors.set('dlogprob', dlogprob);
     policyLoss(record, {
       begin: input.rowBegin,
       logprob: this.#logprob,
@@ -221,11 +225,18 @@ export class TrainProgram {
     });
 
     // ---- Backward ----
+    const dnormed = record.tensor('dfinal norm', [rows.capacity, dim]);
     for (const chunk of chunks) {
       if (chunkCount > 1) computeLogits(chunk);
       logitsBackward(record, { ...chunk, dlogprob });
       const sizes = { n: dim, k: vocabulary };
-      linearBackwardInput(record, { dy: logits, weight: head, dx: chunk.dnormed, m: chunk.rows, ...sizes });
+      linearBackwardInput(record, {
+        dy: logits,
+        weight: head,
+        dx: rowsOf(dnormed, chunk.offset, chunkRows),
+        m: chunk.rows,
+        ...sizes,
+      });
       const weightSizes = { m: vocabulary, n: dim, k: chunk.rows };
       linearBackwardWeight(record, { dy: logits, x: chunk.normed, dWeight: gradients.head, ...weightSizes });
     }

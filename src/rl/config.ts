@@ -9,10 +9,12 @@ import { LIBRARY } from '../envs';
 import { ADVANTAGE_NAMES } from './advantages';
 import { POLICY_LOSS_NAMES } from './losses';
 import { PRESETS } from './presets';
+import { SCHEDULES } from './schedule';
 
 const count = z.int().positive();
 const countOrZero = z.int().nonnegative();
 const rate = z.number().nonnegative().max(1);
+const weight = z.number().nonnegative();
 const learningRate = z.number().positive().max(1);
 
 const modelSchema = z.strictObject({
@@ -52,16 +54,62 @@ const sftSchema = z.strictObject({
 const grpoSchema = z.strictObject({
   steps: countOrZero.default(20).describe('GRPO steps'),
   batch_size: count.default(128).describe('Rollouts per step'),
-  group_size: z.int().min(2).default(8).describe('Rollouts per prompt'),
+  group_size: count.default(8).describe('Rollouts per prompt'),
   lr: learningRate.default(5e-4).describe('Learning rate'),
+  schedule: z.enum(SCHEDULES).default('constant').describe('Of the learning rate after the warm-up'),
   warmup_steps: countOrZero.default(3).describe('Steps of linear warm-up'),
-  loss: z.enum(POLICY_LOSS_NAMES).default('dapo').describe('Policy loss'),
+  decay_steps: countOrZero
+    .default(0)
+    .describe('Steps from the end of the warm-up to the lowest rate; 0 = all that are left'),
+  min_lr_ratio: rate.default(0).describe('The lowest rate as a share of lr'),
+  loss: z.enum(POLICY_LOSS_NAMES).default('prime').describe('Policy loss'),
   advantage: z.enum(ADVANTAGE_NAMES).default('none').describe('How rewards become advantages'),
   updates_per_batch: count.default(1).describe('Optimizer steps on each batch of rollouts'),
   filter_zero_advantages: z.boolean().default(true).describe('Leave groups without signal out of the update'),
+  replacement_rounds: countOrZero
+    .default(0)
+    .describe('How often new prompts are asked in place of groups without signal'),
+  async_level: z
+    .int()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('0 = on-policy; 1 = rollouts are sampled one step ahead, with the weights before the last update'),
+  mask_truncated: z
+    .boolean()
+    .default(false)
+    .describe('Rollouts cut off at a limit count in their group and carry no loss'),
+  length_penalty: z.number().nonnegative().default(0).describe('Taken off the reward for every token sampled'),
+  max_epochs: countOrZero.default(0).describe('Passes through a finite dataset at most; 0 = no limit'),
+  reference: z
+    .string()
+    .min(1)
+    .default('start')
+    .describe('Of the KL, or teacher of distill: start, best (the best eval so far), or a checkpoint folder'),
+  reference_sync_interval: countOrZero
+    .default(0)
+    .describe('Steps after which the reference becomes the policy of that time; 0 = never'),
+  beta: z.number().nonnegative().default(0).describe('Weight of the KL to the reference'),
+  delta: z.number().nonnegative().default(0).describe('Upper bound of the ratio (two-sided clip); 0 = none'),
+  mask_low: z.number().positive().optional().describe("How far a probability may fall; default: the loss's own"),
+  mask_high: z.number().positive().optional().describe("How far a probability may rise; default: the loss's own"),
+  kl_tau: z.number().nonnegative().optional().describe("Weight of the squared log-ratio; default: the loss's own"),
   epsilon_low: z.number().positive().optional().describe("Lower clip; default: the loss's own"),
   epsilon_high: z.number().positive().optional().describe("Upper clip; default: the loss's own"),
   entropy_coefficient: z.number().default(0).describe('Weight of the entropy bonus'),
+});
+
+const difficultySchema = z.strictObject({
+  easy_threshold: z.number().default(1).describe('A task whose last group had this mean reward or more is easy'),
+  hard_threshold: z.number().default(0).describe('A task whose last group had this mean reward or less is hard'),
+  easy_weight: weight.default(1).describe('How often easy tasks are asked, beside 1 for those never asked'),
+  normal_weight: weight.default(1).describe('How often tasks between are asked'),
+  hard_weight: weight.default(1).describe('How often hard tasks are asked'),
+});
+
+const stageSchema = z.strictObject({
+  from_step: count.describe('First step of the stage'),
+  weights: z.record(z.string(), weight).describe('Share of each environment of the group'),
 });
 
 const samplingSchema = z.strictObject({
@@ -83,6 +131,12 @@ const evalSchema = z.strictObject({
   examples: count.default(400).describe('Held-out tasks'),
 });
 
+const checkpointSchema = z.strictObject({
+  interval: countOrZero.default(5).describe('GRPO steps between checkpoints; 0 = only where there is an eval'),
+  keep_last: count.default(2).describe('Newest checkpoints to keep; the one before is there if the newest is damaged'),
+  keep_best: z.boolean().default(true).describe('Also keep the checkpoint with the best eval at temperature 1'),
+});
+
 const trainSchema = z.strictObject({
   env: z.string().min(1).describe('Environment, by its name in the library'),
   env_args: z
@@ -97,9 +151,12 @@ const trainSchema = z.strictObject({
   model: modelSchema.prefault({}),
   sft: sftSchema.prefault({}),
   grpo: grpoSchema.prefault({}),
+  difficulty: difficultySchema.prefault({}),
+  curriculum: z.array(stageSchema).default([]).describe('Stages of a run on several environments'),
   sampling: samplingSchema.prefault({}),
   optimizer: optimizerSchema.prefault({}),
   eval: evalSchema.prefault({}),
+  checkpoint: checkpointSchema.prefault({}),
 });
 
 export type TrainConfig = z.infer<typeof trainSchema>;
@@ -130,21 +187,63 @@ export function resolveConfig(...layers: readonly ConfigLayer[]): TrainConfig {
 }
 
 /** Settings that are fine one by one and impossible together. */
-function checkTogether({ grpo, model, start, sft }: TrainConfig): void {
+function checkTogether({ grpo, model, start, sft, eval: evals, difficulty, curriculum }: TrainConfig): void {
   const problems: string[] = [];
-  if (grpo.batch_size % grpo.group_size !== 0) {
-    problems.push(`grpo.batch_size ${grpo.batch_size} is not a multiple of grpo.group_size ${grpo.group_size}`);
-  }
-  if (model.heads % model.kv_heads !== 0) {
-    problems.push(`model.heads ${model.heads} is not a multiple of model.kv_heads ${model.kv_heads}`);
-  }
-  if (model.head_dim % 2 !== 0) problems.push(`model.head_dim ${model.head_dim} must be even`);
-  if (grpo.warmup_steps > grpo.steps && grpo.steps > 0) {
-    problems.push(`grpo.warmup_steps ${grpo.warmup_steps} exceeds grpo.steps ${grpo.steps}`);
-  }
-  if (start === 'scratch' && sft.careless_steps > 0 && sft.steps === 0) {
-    problems.push('sft.careless_steps without sft.steps: there is nothing to be careless about');
-  }
+  const refuse = (when: boolean, problem: string) => void (when && problems.push(problem));
+  refuse(
+    grpo.batch_size % grpo.group_size !== 0,
+    `grpo.batch_size ${grpo.batch_size} is not a multiple of grpo.group_size ${grpo.group_size}`,
+  );
+  refuse(
+    grpo.group_size === 1 && grpo.loss !== 'distill',
+    'grpo.group_size 1: a rollout is judged by the others of its group, so a group needs at least 2',
+  );
+  refuse(
+    model.heads % model.kv_heads !== 0,
+    `model.heads ${model.heads} is not a multiple of model.kv_heads ${model.kv_heads}`,
+  );
+  refuse(model.head_dim % 2 !== 0, `model.head_dim ${model.head_dim} must be even`);
+  const scheduled = grpo.warmup_steps + grpo.decay_steps;
+  refuse(
+    grpo.warmup_steps > grpo.steps && grpo.steps > 0,
+    `grpo.warmup_steps ${grpo.warmup_steps} exceeds grpo.steps ${grpo.steps}`,
+  );
+  refuse(
+    scheduled > grpo.steps && grpo.decay_steps > 0,
+    `grpo.warmup_steps ${grpo.warmup_steps} + grpo.decay_steps ${grpo.decay_steps} exceed grpo.steps ${grpo.steps}`,
+  );
+  refuse(
+    grpo.decay_steps > 0 && grpo.schedule === 'constant',
+    'grpo.decay_steps with grpo.schedule "constant": nothing decays; set linear or cosine',
+  );
+  refuse(
+    start === 'scratch' && sft.careless_steps > 0 && sft.steps === 0,
+    'sft.careless_steps without sft.steps: there is nothing to be careless about',
+  );
+  refuse(
+    grpo.loss === 'distill' && grpo.reference === 'start',
+    'grpo.loss "distill" with grpo.reference "start": a model cannot learn from its own start; set best or a folder',
+  );
+  refuse(
+    grpo.reference === 'best' && evals.interval === 0,
+    'grpo.reference "best" with eval.interval 0: without evals nobody knows the best',
+  );
+  refuse(
+    grpo.reference !== 'start' && grpo.reference_sync_interval > 0,
+    `grpo.reference_sync_interval with grpo.reference "${grpo.reference}": only "start" moves on`,
+  );
+  refuse(
+    difficulty.hard_threshold >= difficulty.easy_threshold,
+    `difficulty.hard_threshold ${difficulty.hard_threshold} is not below difficulty.easy_threshold ${difficulty.easy_threshold}`,
+  );
+  refuse(
+    curriculum.length > 0 && curriculum[0]!.from_step !== 1,
+    `curriculum: the first stage begins at step ${curriculum[0]?.from_step}; it must be 1`,
+  );
+  refuse(
+    curriculum.some((stage, i) => i > 0 && stage.from_step <= curriculum[i - 1]!.from_step),
+    'curriculum: stages must be in the order of from_step',
+  );
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
 }
 

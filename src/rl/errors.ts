@@ -9,3 +9,8 @@ export class NonFiniteUpdateError extends Error {
 export class UnfitConfigError extends Error {
   override name = 'UnfitConfigError';
 }
+
+/** A function that the user passed gave something that cannot be trained on. */
+export class CustomFunctionError extends Error {
+  override name = 'CustomFunctionError';
+}

@@ -62,8 +62,8 @@ export type LossName = keyof typeof DEFINITIONS;
 
 export const LOSS_NAMES = Object.keys(DEFINITIONS) as LossName[];
 
-/** Losses that learn from rewards: what a run can be set to. `sft` reads none, `distill` needs a teacher. */
-export const POLICY_LOSS_NAMES = LOSS_NAMES.filter((name) => name !== 'sft' && name !== 'distill');
+/** Losses of rollouts: what a run can be set to. */
+export const POLICY_LOSS_NAMES = LOSS_NAMES.filter((name) => name !== 'sft');
 
 /** What a loss divides by, over the whole optimizer step, micro-batches together. */
 export interface StepTotals {

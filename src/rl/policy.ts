@@ -20,6 +20,7 @@ import {
   loadCheckpoint,
   packSequences,
   readJson,
+  splitByTokens,
 } from '../model';
 import type { AdamWSettings, FileSource, ModelConfig, TensorValues, TrainingSequence } from '../model';
 import { lossParameters } from './losses';
@@ -37,6 +38,8 @@ export interface Objective {
   settings: LossSettings;
   /** Of the logits: log-probabilities are those of the sampling temperature. */
   temperature: number;
+  /** Whether the sequences come with a reference's log-probabilities. */
+  hasReference?: boolean;
   /** Sequences of the whole step, those without tokens included. */
   sequences: number;
   maxCompletionLength: number;
@@ -51,6 +54,8 @@ export interface UpdateResult {
   clipFraction: number;
   /** Mean of rho - log rho - 1: sampler against trainer. */
   mismatchKl: number;
+  /** Mean of exp(ref - new) - (ref - new) - 1: how far from the reference; 0 without one. */
+  referenceKl: number;
   /** Largest |new - old|. */
   maxLogRatio: number;
   /** Global gradient norm before clipping. */
@@ -64,9 +69,8 @@ export interface UpdateResult {
 
 /** Everything an update changes, on the host. */
 export interface PolicySnapshot {
-  parameters: Float32Array<ArrayBuffer>;
-  expAvg: Float32Array<ArrayBuffer>;
-  expAvgSq: Float32Array<ArrayBuffer>;
+  /** `parameters`, `exp_avg`, `exp_avg_sq`, in the layout of the weights' arena; others are not looked at. */
+  arrays: Record<string, Float32Array<ArrayBuffer>>;
   optimizerStep: number;
 }
 
@@ -155,6 +159,7 @@ export class Policy {
       clipFraction:
         objective.loss === 'gspo' ? clipped / Math.max(1, objective.sequences) : perToken(clipped + sum('masked')),
       mismatchKl: perToken(sum('mismatchKl')),
+      referenceKl: objective.hasReference ? perToken(sum('referenceKl')) : 0,
       maxLogRatio: sum('maxLogRatio'),
       ...report,
       tokens: batches.reduce((total, batch) => total + batch.tokens, 0),
@@ -162,21 +167,23 @@ export class Policy {
     };
   }
 
+  /** What an update changes, by the name it has in a snapshot. */
+  get #arrays(): Record<string, Weights> {
+    const { weights, optimizer } = this;
+    return { parameters: weights, exp_avg: optimizer.expAvg, exp_avg_sq: optimizer.expAvgSq };
+  }
+
   /** Copies weights and optimizer state to the host. */
   async snapshot(): Promise<PolicySnapshot> {
-    const [parameters, expAvg, expAvgSq] = await Promise.all([
-      this.weights.readFlat(),
-      this.optimizer.expAvg.readFlat(),
-      this.optimizer.expAvgSq.readFlat(),
-    ]);
-    return { parameters, expAvg, expAvgSq, optimizerStep: this.optimizer.step };
+    const entries = Object.entries(this.#arrays).map(
+      async ([name, values]) => [name, await values.readFlat()] as const,
+    );
+    return { arrays: Object.fromEntries(await Promise.all(entries)), optimizerStep: this.optimizer.step };
   }
 
   /** Puts a snapshot back, bit for bit. */
-  restore({ parameters, expAvg, expAvgSq, optimizerStep }: PolicySnapshot): void {
-    this.weights.writeFlat(parameters);
-    this.optimizer.expAvg.writeFlat(expAvg);
-    this.optimizer.expAvgSq.writeFlat(expAvgSq);
+  restore({ arrays, optimizerStep }: PolicySnapshot): void {
+    for (const [name, values] of Object.entries(this.#arrays)) values.writeFlat(arrays[name]!);
     this.optimizer.step = optimizerStep;
     this.generator.invalidate();
   }
@@ -226,21 +233,6 @@ export class Policy {
     this.gradients.destroy();
     this.weights.destroy();
   }
-}
-
-/** Consecutive runs of sequences of at most `limit` tokens each. A longer single sequence stands alone. */
-function splitByTokens(sequences: readonly TrainingSequence[], limit: number): TrainingSequence[][] {
-  const parts: TrainingSequence[][] = [];
-  let tokens = Infinity;
-  for (const sequence of sequences) {
-    if (tokens + sequence.ids.length > limit) {
-      parts.push([]);
-      tokens = 0;
-    }
-    parts.at(-1)!.push(sequence);
-    tokens += sequence.ids.length;
-  }
-  return parts;
 }
 
 /** What a folder needs to become a policy. */

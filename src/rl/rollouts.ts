@@ -2,6 +2,8 @@
 import { bySeat } from '../envs';
 import type { ChatModel, Environment, SamplingArgs, Trace } from '../envs';
 import { PURPOSE, deriveKey } from '../random';
+import type { Task } from './tasks';
+import { taskAt } from './tasks';
 
 /** The rollouts of one prompt; in a game of several seats those of one seat, which are compared with each other alone. */
 export interface Group {
@@ -13,9 +15,7 @@ export interface Group {
 
 export interface RolloutPlan {
   split: 'train' | 'eval';
-  /** Tasks by index into an endless pass over the dataset. */
-  firstTask: number;
-  tasks: number;
+  tasks: readonly Task[];
   groupSize: number;
   seed: number;
   /** PURPOSE.sampling or PURPOSE.evaluation: evals draw other numbers than training. */
@@ -27,12 +27,11 @@ export interface RolloutPlan {
 }
 
 /**
- * Rolls out `tasks` prompts `groupSize` times each. All are in flight together; the model batches them. The result is a
+ * Rolls out every task `groupSize` times. All are in flight together; the model batches them. The result is a
  * function of the plan and the weights, not of what finished first.
  */
 export async function rolloutGroups(env: Environment, model: ChatModel, plan: RolloutPlan): Promise<Group[]> {
-  const dataset = plan.split === 'train' ? env.dataset : env.evalDataset;
-  const tasks = Array.from({ length: plan.tasks }, (_, i) => taskAt(plan.firstTask + i, dataset.length));
+  const { tasks } = plan;
   const examples = await Promise.all(tasks.map(({ exampleId }) => env.example(exampleId, plan.split)));
   const groups = tasks.map(async ({ exampleId, draw }, i): Promise<Group[]> => {
     const { sampling, signal } = plan;
@@ -62,13 +61,6 @@ export function requireModel(traces: readonly Trace[]): void {
       `the model failed all ${traces.length} rollouts: ${first.error.name}: ${first.error.message}`,
     );
   }
-}
-
-/** Task `index` of an endless pass: a finite dataset is walked through again and again. */
-function taskAt(index: number, length: number): { exampleId: number; draw: number } {
-  return length === Infinity
-    ? { exampleId: index, draw: 0 }
-    : { exampleId: index % length, draw: Math.floor(index / length) };
 }
 
 /** Results on held-out tasks. */
@@ -104,7 +96,8 @@ export async function solveRates(env: Environment, model: ChatModel, options: Ev
   let done = 0;
   const onTrace = () => onProgress?.(++done, 2 * examples);
   const run = async (temperature: number) => {
-    const plan = { split: 'eval' as const, firstTask: 0, tasks: examples, groupSize: 1, seed, signal, onTrace };
+    const tasks = Array.from({ length: examples }, (_, i) => taskAt(i, env.evalDataset.length));
+    const plan = { split: 'eval' as const, tasks, groupSize: 1, seed, signal, onTrace };
     const sampling = { ...options.sampling, temperature };
     const groups = await rolloutGroups(env, model, { ...plan, purpose: PURPOSE.evaluation, sampling });
     const traces = groups.flatMap((group) => group.traces);

@@ -11,14 +11,19 @@ import { TinyTokenizer, countParameters, initialValues } from '../model';
 import type { FileSource, ModelConfig } from '../model';
 import type { TrainConfig } from './config';
 import { UnfitConfigError } from './errors';
-import { grpoStep, samplingArgs } from './grpo';
-import type { StepReport } from './grpo';
+import { samplingArgs } from './batch';
+import { grpoStep } from './grpo';
+import type { GrpoFunctions } from './grpo';
+import { RolloutPipeline } from './pipeline';
 import { Policy, loadModel } from './policy';
-import type { LoadedModel, PolicySnapshot, UpdateResult } from './policy';
+import type { LoadedModel, UpdateResult } from './policy';
+import { Reference, checkSameTokens } from './reference';
+import type { StepReport } from './report';
 import { solveRates } from './rollouts';
 import type { EvalResult, Group } from './rollouts';
-import { learningRate } from './schedule';
+import { learningRate, warmedUp } from './schedule';
 import { sftStep } from './sft';
+import type { RunSnapshot, WarmUpPosition } from './snapshot';
 
 export type RunEvent =
   | { event: 'start'; env: string; seed: number; adapter: string; parameters: number; start: string }
@@ -47,19 +52,6 @@ const NO_SOURCES: ModelSources = {
   folder: (path) => Promise.reject(new NoStarterError(`nobody said how to read ${path}: give Run.create its sources`)),
 };
 
-/** Position of a run between two events, with everything needed to go on from there. */
-export interface RunSnapshot {
-  /** GRPO steps done. */
-  step: number;
-  policy: PolicySnapshot;
-  /** Weights that GRPO started from. */
-  start: Float32Array<ArrayBuffer>;
-  evalBefore: EvalResult;
-  /** The newest eval: that of these weights. */
-  evalLast: EvalResult;
-  seconds: number;
-}
-
 /** There is no starter for this environment. */
 export class NoStarterError extends Error {
   override name = 'NoStarterError';
@@ -76,25 +68,48 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   /** Called as work inside an event goes on. */
   onProgress?: ((progress: Progress) => void) | undefined;
-  /** Called where a run could be taken up again: after the first eval, at every later one. */
-  onSnapshot?: ((snapshot: RunSnapshot) => void) | undefined;
+  /**
+   * Called where a run could be taken up again: after every eval, every `checkpoint.interval` steps, and in the warm-up at
+   * its own evals. What it holds has been told in events before; the next event waits for it.
+   */
+  onSnapshot?: ((snapshot: RunSnapshot) => void | Promise<void>) | undefined;
   /** Go on from here instead of from the start. */
   resume?: RunSnapshot | undefined;
 }
 
+/** Emits an event; the clock stands still while its consumer has it. */
+type Emit = (event: RunEvent) => Generator<RunEvent, void, void>;
+
 export class Run {
+  /** GRPO steps done. */
+  #step = 0;
+  #warmUp: WarmUpPosition | null;
+  /** Weights that GRPO started from. */
+  #start: Float32Array<ArrayBuffer> | undefined;
+  #evalBefore: EvalResult | null = null;
+  #evalLast: EvalResult | null = null;
+  #best: { step: number; t1: number } | null = null;
+  /** Time spent waiting for the consumer (a pause) does not count. */
+  #clock = new Stopwatch(0);
+
   private constructor(
     readonly config: TrainConfig,
     readonly env: Environment,
     readonly policy: Policy,
-    /** Undefined: random weights. */
-    private readonly loaded: LoadedModel | undefined,
-  ) {}
+    /** What a KL or a distillation is measured against, where there is one. */
+    readonly reference: Reference | undefined,
+    private readonly rollouts: RolloutPipeline,
+    private readonly functions: GrpoFunctions | undefined,
+    isSkilled: boolean,
+  ) {
+    this.#warmUp = isSkilled || config.sft.steps === 0 ? null : { phase: 'skill', step: 0, first: 0 };
+  }
 
   /**
    * Reads the starting weights and reserves memory; nothing is computed yet.
    * @param sources where checkpoints come from; a run from scratch needs none
    * @param environment one of your own; by default the library's that config.env names
+   * @param functions code in place of settings
    * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, UnfitConfigError, GpuLimitError, GpuMemoryError
    */
   static async create(
@@ -102,6 +117,7 @@ export class Run {
     config: TrainConfig,
     sources: ModelSources = NO_SOURCES,
     environment?: Environment,
+    functions?: GrpoFunctions,
   ): Promise<Run> {
     const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
     let loaded: LoadedModel | undefined;
@@ -123,26 +139,30 @@ export class Run {
         maxNorm: optimizer.max_norm,
       },
     });
+    let reference: Reference | undefined;
     try {
       policy.setWeights(
         loaded?.tensors ?? initialValues(policy.weights, config.seed),
         loaded?.source ?? 'initialisation',
       );
       await checkFit(config, env, policy);
+      reference = await openReference(config, policy, sources);
+      const rollouts = await RolloutPipeline.create(policy, env, config);
+      return new Run(config, env, policy, reference, rollouts, functions, loaded !== undefined);
     } catch (error) {
+      reference?.destroy();
       policy.destroy();
       throw error;
     }
-    return new Run(config, env, policy, loaded);
   }
 
   /** Runs to the end, event by event. Throws the signal's reason when it aborts; the weights are then those of the last step. */
-  async *events({ signal, onProgress, onSnapshot, resume }: RunOptions = {}): AsyncGenerator<RunEvent, void, void> {
-    const { config, env, policy } = this;
+  async *events(options: RunOptions = {}): AsyncGenerator<RunEvent, void, void> {
+    const { config, policy } = this;
     const { grpo } = config;
-    // Time spent waiting for the consumer (a pause) does not count.
-    const clock = new Stopwatch(resume?.seconds ?? 0);
-    const emit = function* (event: RunEvent) {
+    if (options.resume) this.#restore(options.resume);
+    const clock = this.#clock;
+    const emit: Emit = function* (event) {
       clock.stop();
       yield event;
       clock.start();
@@ -156,50 +176,98 @@ export class Run {
       parameters: countParameters(policy.config),
       start: config.start,
     });
-    if (resume) policy.restore(resume.policy);
-    else if (!this.loaded) yield* this.#warmUp(emit, { signal, onProgress });
+    if (this.#warmUp) yield* this.#warmUpSteps(emit, options);
 
-    let evalBefore = resume?.evalBefore;
-    if (!evalBefore) {
-      evalBefore = await this.evaluate({ signal, onProgress });
-      yield* emit({ event: 'eval', when: 'before', step: 0, result: evalBefore });
+    if (!this.#evalBefore) {
+      this.#start = await policy.weights.readFlat();
+      if (!isFolder(grpo.reference)) this.reference?.weights.copyFrom(policy.weights);
+      this.#evalBefore = this.#evalLast = await this.evaluate(options);
+      this.#rememberBest(0, this.#evalBefore);
+      yield* emit({ event: 'eval', when: 'before', step: 0, result: this.#evalBefore });
+      await this.#save(options);
     }
-    let last = resume?.evalLast ?? evalBefore;
-    const start = resume?.start ?? (await policy.weights.readFlat());
-    const snapshot = async (step: number) => {
-      onSnapshot?.({
-        step,
-        policy: await policy.snapshot(),
-        start,
-        evalBefore,
-        evalLast: last,
-        seconds: clock.seconds,
-      });
-    };
-    if (!resume) await snapshot(0);
-    for (let step = (resume?.step ?? 0) + 1; step <= grpo.steps; step++) {
-      const { report, groups } = await grpoStep(policy, env, {
+    while (this.#step < grpo.steps) {
+      const step = this.#step + 1;
+      const { report, groups } = await grpoStep(policy, this.env, {
         step,
         config,
-        signal,
-        onProgress: (done, total) => onProgress?.({ phase: done < total ? 'sampling' : 'updating', done, total }),
+        rollouts: this.rollouts,
+        reference: this.reference,
+        functions: this.functions,
+        signal: options.signal,
+        onProgress: (done, total) =>
+          options.onProgress?.({ phase: done < total ? 'sampling' : 'updating', done, total }),
       });
+      this.#step = step;
+      if (isDue(step, grpo.reference_sync_interval)) this.reference?.weights.copyFrom(policy.weights);
       yield* emit({ event: 'step', ...report, groups_detail: groups });
-      const due = config.eval.interval > 0 && step % config.eval.interval === 0;
-      if (!due && step < grpo.steps) continue;
-      last = await this.evaluate({ signal, onProgress });
-      await snapshot(step);
-      yield* emit({ event: 'eval', when: step < grpo.steps ? 'during' : 'after', step, result: last });
+      const isLast = step === grpo.steps;
+      const evalDue = isLast || isDue(step, config.eval.interval);
+      if (evalDue) {
+        this.#evalLast = await this.evaluate(options);
+        this.#rememberBest(step, this.#evalLast);
+        yield* emit({ event: 'eval', when: isLast ? 'after' : 'during', step, result: this.#evalLast });
+      }
+      if (evalDue || isDue(step, config.checkpoint.interval)) await this.#save(options);
     }
     const hash = await policy.hash();
     yield* emit({
       event: 'done',
       weights_sha256: hash,
-      eval_before: evalBefore,
-      eval_after: last,
+      eval_before: this.#evalBefore,
+      eval_after: this.#evalLast ?? this.#evalBefore,
       steps: grpo.steps,
       seconds: clock.seconds,
     });
+  }
+
+  /** Keeps the step of the best eval, and where the reference is to be the best, its weights. */
+  #rememberBest(step: number, { t1 }: EvalResult): void {
+    if (this.#best && t1 <= this.#best.t1) return;
+    this.#best = { step, t1 };
+    if (this.config.grpo.reference === 'best') this.reference?.weights.copyFrom(this.policy.weights);
+  }
+
+  /** Everything needed to go on from here. To be called between two events. */
+  async snapshot(): Promise<RunSnapshot> {
+    const { arrays, optimizerStep } = await this.policy.snapshot();
+    const { state: rollouts, behind } = await this.rollouts.snapshot();
+    const reference = await this.reference?.weights.readFlat();
+    return {
+      step: this.#step,
+      arrays: {
+        ...arrays,
+        ...(this.#start && { start: this.#start }),
+        ...(reference && { reference }),
+        ...(behind && { behind }),
+      },
+      state: {
+        warmUp: this.#warmUp,
+        optimizerStep,
+        evalBefore: this.#evalBefore,
+        evalLast: this.#evalLast,
+        best: this.#best,
+        rollouts,
+        seconds: this.#clock.seconds,
+      },
+    };
+  }
+
+  #restore({ step, arrays, state }: RunSnapshot): void {
+    this.policy.restore({ arrays, optimizerStep: state.optimizerStep });
+    if (arrays.reference) this.reference?.weights.writeFlat(arrays.reference);
+    this.rollouts.restore(state.rollouts, arrays.behind);
+    this.#step = step;
+    this.#warmUp = state.warmUp;
+    this.#start = arrays.start;
+    this.#evalBefore = state.evalBefore;
+    this.#evalLast = state.evalLast;
+    this.#best = state.best;
+    this.#clock = new Stopwatch(state.seconds);
+  }
+
+  async #save({ onSnapshot }: RunOptions): Promise<void> {
+    if (onSnapshot) await onSnapshot(await this.snapshot());
   }
 
   /** Evaluates the policy as it is on held-out tasks. */
@@ -218,35 +286,34 @@ export class Run {
   }
 
   /** Supervised warm-up: first the skill, then (where asked for) a few steps with a careless demonstrator. */
-  async *#warmUp(
-    emit: (event: RunEvent) => Generator<RunEvent, void, void>,
-    options: Pick<RunOptions, 'signal' | 'onProgress'>,
-  ): AsyncGenerator<RunEvent, void, void> {
+  async *#warmUpSteps(emit: Emit, options: RunOptions): AsyncGenerator<RunEvent, void, void> {
     const { env, policy } = this;
     const { sft, seed } = this.config;
-    let first = 0;
-    for (let step = 1; step <= sft.steps; step++, first += sft.batch_size) {
+    for (let at = this.#warmUp; at; at = this.#warmUp) {
       options.signal?.throwIfAborted();
-      const lr = learningRate(sft.lr, step, sft.warmup_steps);
-      const update = await sftStep(policy, env, { first, batchSize: sft.batch_size, seed, careless: 0, lr });
-      const due = step % sft.eval_interval === 0;
-      const t1 = due ? (await this.evaluate(options, sft.eval_examples)).t1 : null;
-      yield* emit({ event: 'sft', phase: 'skill', step, steps: sft.steps, update, t1 });
-      if (t1 !== null && t1 >= sft.target) break;
-    }
-    if (sft.careless_steps === 0) return;
-    policy.resetOptimizer();
-    for (let step = 1; step <= sft.careless_steps; step++, first += sft.batch_size) {
-      options.signal?.throwIfAborted();
-      const lr = learningRate(sft.careless_lr, step, sft.warmup_steps);
-      const batch = { first, batchSize: sft.batch_size, seed, careless: sft.careless, lr };
+      const { phase, first } = at;
+      const step = at.step + 1;
+      const skill = phase === 'skill';
+      const steps = skill ? sft.steps : sft.careless_steps;
+      const lr = learningRate(step, warmedUp(skill ? sft.lr : sft.careless_lr, sft.warmup_steps));
+      const batch = { first, batchSize: sft.batch_size, seed, careless: skill ? 0 : sft.careless, lr };
       const update = await sftStep(policy, env, batch);
-      yield* emit({ event: 'sft', phase: 'careless', step, steps: sft.careless_steps, update, t1: null });
+      const due = step % sft.eval_interval === 0;
+      const t1 = due && skill ? (await this.evaluate(options, sft.eval_examples)).t1 : null;
+      this.#warmUp = { phase, step, first: first + sft.batch_size };
+      if (step === steps || (t1 !== null && t1 >= sft.target)) {
+        policy.resetOptimizer();
+        this.#warmUp = skill && sft.careless_steps > 0 ? { ...this.#warmUp, phase: 'careless', step: 0 } : null;
+      }
+      yield* emit({ event: 'sft', phase, step, steps, update, t1 });
+      if (due) await this.#save(options);
     }
-    policy.resetOptimizer();
   }
 
+  /** Frees everything on the device, at any moment. Safe to call twice. */
   destroy(): void {
+    this.rollouts.destroy();
+    this.reference?.destroy();
     this.policy.destroy();
   }
 }
@@ -270,6 +337,36 @@ async function checkFit(config: TrainConfig, env: Environment, policy: Policy): 
       `a prompt of ${prompt} tokens and a reply of up to ${reply} (sampling.max_tokens) do not fit the model's context of ${context}`,
     );
   }
+}
+
+function isFolder(reference: string): boolean {
+  return reference !== 'start' && reference !== 'best';
+}
+
+/** The second model that the settings ask for, if any. */
+async function openReference(
+  { grpo }: TrainConfig,
+  policy: Policy,
+  sources: ModelSources,
+): Promise<Reference | undefined> {
+  if (grpo.beta === 0 && grpo.loss !== 'distill') return undefined;
+  const { tokens } = policy.trainProgram.options;
+  if (!isFolder(grpo.reference)) return Reference.create(policy.gpu, policy.config, tokens);
+  const teacher = await loadModel(await sources.folder(grpo.reference));
+  checkSameTokens(policy.tokenizer.tokens, teacher.tokenizer.tokens, teacher.source);
+  const { maxPositions: context } = teacher.config;
+  if (context < policy.config.maxPositions) {
+    throw new UnfitConfigError(
+      `grpo.reference ${teacher.source}: its context of ${context} is shorter than the policy's of ${policy.config.maxPositions}`,
+    );
+  }
+  const reference = await Reference.create(policy.gpu, teacher.config, tokens);
+  reference.load(teacher.tensors, teacher.source);
+  return reference;
+}
+
+function isDue(step: number, interval: number): boolean {
+  return interval > 0 && step % interval === 0;
 }
 
 /** The model that the settings describe: Qwen3's architecture, small, with tied embeddings. */

@@ -43,16 +43,24 @@ const pagedCheck: Check = {
   async run(gpu) {
     const cases: CheckCase[] = [];
     for (const heads of HEADS) {
-      for (const normed of [false, true]) cases.push(...(await checkPaged(gpu, heads, normed)));
+      // Contexts of 112 tokens and of 304: for each there is another kernel.
+      for (const pagesPerSlot of [7, 19]) {
+        for (const normed of [false, true]) cases.push(...(await checkPaged(gpu, heads, normed, pagesPerSlot)));
+      }
     }
     return cases;
   },
 };
 
-async function checkPaged(gpu: Gpu, heads: reference.AttentionShape, normed: boolean): Promise<CheckCase[]> {
+async function checkPaged(
+  gpu: Gpu,
+  heads: reference.AttentionShape,
+  normed: boolean,
+  pagesPerSlot: number,
+): Promise<CheckCase[]> {
   const { qHeads, kvHeads, headDim } = heads;
   const lengths = [1, 20, 0, 100, 64]; // of each slot
-  const [slots, pagesPerSlot, pages] = [lengths.length, 7, 40];
+  const [slots, pages] = [lengths.length, 5 * pagesPerSlot + 5];
   const random = new Random(deriveKey(headDim));
   const pageTable = random.sample(
     Array.from({ length: pages }, (_, i) => i),
@@ -118,7 +126,7 @@ async function checkPaged(gpu: Gpu, heads: reference.AttentionShape, normed: boo
     order.flatMap((token) => [...values.slice(token * at, token * at + width)]);
   const untouched = new Array<number>(2 * qWidth).fill(UNTOUCHED);
   const expectedOut = reference.attention(qk, qkv, lengths, heads);
-  const name = `${qHeads}/${kvHeads} heads of ${headDim}${normed ? ', normed' : ''}`;
+  const name = `${qHeads}/${kvHeads} heads of ${headDim}${normed ? ', normed' : ''}, ${pagesPerSlot} pages`;
   const compare = (what: string, ours: Float32Array, expected: ArrayLike<number>): CheckCase => ({
     name: `${name}: ${what}`,
     error: relativeError(ours, expected),

@@ -2,14 +2,14 @@
 import { expect, it } from 'vitest';
 import { acquireNodeGpu } from '../../cli/dawn';
 import { runToEnd } from '../../cli/run_loop';
-import type { Metric, Outcome, RunLoopOptions } from '../../cli/run_loop';
+import type { Outcome, RunLoopOptions } from '../../cli/run_loop';
 import { Rubric, SingleTurnEnv, generated } from '../../src/envs';
 import type { RewardArgs } from '../../src/envs';
 import { DeviceLostError, NoAdapterError } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
 import { hashWeights } from '../../src/model';
 import { NonFiniteUpdateError, loadModel, resolveConfig } from '../../src/rl';
-import type { ConfigLayer } from '../../src/rl';
+import type { ConfigLayer, Metric } from '../../src/rl';
 
 const SMALL: ConfigLayer = {
   env: 'even-digits',

@@ -45,8 +45,8 @@ class Desk {
   }
 
   /** Opens a run; its number. */
-  open(): number {
-    this.#session.receive({ type: 'open', run: ++this.#run, config: CONFIG });
+  open(config = CONFIG): number {
+    this.#session.receive({ type: 'open', run: ++this.#run, config });
     return this.#run;
   }
 
@@ -205,6 +205,21 @@ it('without another device: one clear error; model and rollouts of the last snap
   expect(new Set(stepsIn(await desk.export('rollouts')))).toEqual(new Set([1, 2, 3]));
   desk.send({ type: 'try', id: 7, prompt: '', greedy: true });
   expect(await desk.next('try-failed')).toMatchObject({ id: 7, message });
+});
+
+it('a run that fails by its own doing says which setting did it; the next one begins without findings', async () => {
+  desk = new Desk();
+  desk.mayFail = true;
+  desk.open({ ...CONFIG, grpo: { ...CONFIG.grpo, entropy_coefficient: 1e38 } });
+  await desk.until('stopped', { type: 'play' });
+  const { findings } = await desk.next('findings');
+  expect(findings).toMatchObject([
+    { kind: 'not-finite', settings: [{ key: 'grpo.entropy_coefficient', now: 1e38 }, { key: 'grpo.lr' }] },
+  ]);
+
+  const second = desk.open();
+  await desk.until('done', { type: 'play' });
+  expect(desk.notices.filter((notice) => notice.type === 'findings' && notice.run === second)).toEqual([]);
 });
 
 it('saving what is not there is an error, and the run goes on', async () => {

@@ -29,9 +29,44 @@ it.each([
   [{ env: 'reverse-text', grpo: { lr: NaN } }, 'grpo.lr: '],
   [{ env: 'reverse-text', grpo: { loss: 'ppo' } }, 'grpo.loss: '],
   [{ env: 'reverse-text', grpo: { loss: 'sft' } }, 'grpo.loss: '], // reads no reward
-  [{ env: 'reverse-text', grpo: { loss: 'distill' } }, 'grpo.loss: '], // needs a teacher
+  [{ env: 'reverse-text', grpo: { loss: 'distill' } }, 'a model cannot learn from its own start; set best or a folder'],
+  [
+    { env: 'reverse-text', grpo: { beta: 0.1, reference: 'best' }, eval: { interval: 0 } },
+    'without evals nobody knows the best',
+  ],
+  [
+    { env: 'reverse-text', grpo: { reference: 'best', reference_sync_interval: 2 } },
+    'grpo.reference_sync_interval with grpo.reference "best": only "start" moves on',
+  ],
+  [
+    { env: 'reverse-text', grpo: { steps: 10, schedule: 'cosine', warmup_steps: 3, decay_steps: 8 } },
+    'grpo.warmup_steps 3 + grpo.decay_steps 8 exceed grpo.steps 10',
+  ],
+  [{ env: 'reverse-text', grpo: { decay_steps: 8 } }, 'nothing decays; set linear or cosine'],
+  [{ env: 'reverse-text', grpo: { async_level: 2 } }, 'grpo.async_level: '],
+  [
+    { env: 'reverse-text', difficulty: { hard_threshold: 1, easy_threshold: 0.5 } },
+    'difficulty.hard_threshold 1 is not below difficulty.easy_threshold 0.5',
+  ],
+  [
+    { env: 'a', curriculum: [{ from_step: 2, weights: { a: 1 } }] },
+    'curriculum: the first stage begins at step 2; it must be 1',
+  ],
+  [
+    {
+      env: 'a',
+      curriculum: [
+        { from_step: 1, weights: { a: 1 } },
+        { from_step: 1, weights: { a: 1 } },
+      ],
+    },
+    'curriculum: stages must be in the order of from_step',
+  ],
   [{ env: 'reverse-text', model: { vocabulary: ['a', ''] } }, 'model.vocabulary.1: '],
-  [{ env: 'reverse-text', grpo: { group_size: 1 } }, 'grpo.group_size: '],
+  [
+    { env: 'reverse-text', grpo: { group_size: 1 } },
+    'grpo.group_size 1: a rollout is judged by the others of its group',
+  ],
   [{ env: 'reverse-text', sampling: { temperature: 0 } }, 'sampling.temperature: '],
   [{ env: 'reverse-text', grpo: { batch_size: 100 } }, 'grpo.batch_size 100 is not a multiple of grpo.group_size 8'],
   [{ env: 'reverse-text', grpo: { steps: 2 } }, 'grpo.warmup_steps 3 exceeds grpo.steps 2'],
@@ -70,7 +105,7 @@ it('describes every setting', () => {
   const fields = configFields();
   expect(fields.length).toBeGreaterThan(40);
   expect(fields.filter((field) => field.description === '')).toEqual([]);
-  expect(fields.find((field) => field.key === 'grpo.loss')).toMatchObject({ type: 'enum', default: 'dapo' });
+  expect(fields.find((field) => field.key === 'grpo.loss')).toMatchObject({ type: 'enum', default: 'prime' });
 });
 
 it('nearest finds near names only', () => {

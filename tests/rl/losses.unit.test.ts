@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { LOSS_NAMES, advantages, hasSignal, learningRate, lossSettings, referenceLoss } from '../../src/rl';
+import { LOSS_NAMES, advantages, hasSignal, learningRate, warmedUp, lossSettings, referenceLoss } from '../../src/rl';
 import { noise, numericGradient } from '../checks/harness';
 
 // The oracle says that loss and gradient are upstream's; finite differences say that the gradient is the loss's own.
@@ -59,6 +59,16 @@ it('a group has a signal when its rewards differ', () => {
 });
 
 it('warms the learning rate up linearly', () => {
-  expect([1, 2, 3, 4, 9].map((step) => learningRate(1, step, 4))).toEqual([0.25, 0.5, 0.75, 1, 1]);
-  expect(learningRate(1, 1, 0)).toBe(1);
+  expect([1, 2, 3, 4, 9].map((step) => learningRate(step, warmedUp(1, 4)))).toEqual([0.25, 0.5, 0.75, 1, 1]);
+  expect(learningRate(1, warmedUp(1, 0))).toBe(1);
+});
+
+it('lets the learning rate fall in a line or as a cosine, down to the lowest and no further', () => {
+  const rates = (kind: 'constant' | 'linear' | 'cosine') =>
+    [1, 2, 3, 5, 7, 9].map((step) => learningRate(step, { lr: 1, kind, warmupSteps: 2, decaySteps: 4, minRatio: 0.2 }));
+  expect(rates('constant')).toEqual([0.5, 1, 1, 1, 1, 1]);
+  expect(rates('linear').map((rate) => +rate.toFixed(6))).toEqual([0.5, 1, 1, 0.6, 0.2, 0.2]);
+  expect(rates('cosine').map((rate) => +rate.toFixed(6))).toEqual([0.5, 1, 1, 0.6, 0.2, 0.2]);
+  const quarter = learningRate(4, { lr: 1, kind: 'cosine', warmupSteps: 2, decaySteps: 4, minRatio: 0 });
+  expect(quarter).toBeCloseTo((1 + Math.cos(Math.PI / 4)) / 2, 12);
 });

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { Rubric, SingleTurnEnv, rows } from '../../src/envs';
 import { PURPOSE } from '../../src/random';
-import { rolloutGroups, solveRates } from '../../src/rl';
+import { rolloutGroups, solveRates, taskAt } from '../../src/rl';
 import { ScriptedModel, lastContent } from '../scripted';
 
 const env = new SingleTurnEnv({
@@ -16,8 +16,7 @@ const env = new SingleTurnEnv({
 
 const plan = {
   split: 'train' as const,
-  firstTask: 0,
-  tasks: 3,
+  tasks: [0, 1, 2].map((index) => taskAt(index, 3)),
   groupSize: 2,
   seed: 1,
   purpose: PURPOSE.sampling,
@@ -27,7 +26,7 @@ const plan = {
 it('gives every rollout a key of its own; walks through a finite dataset again and again', async () => {
   const model = new ScriptedModel(lastContent);
   const first = await rolloutGroups(env, model, plan);
-  const second = await rolloutGroups(env, model, { ...plan, firstTask: 3 });
+  const second = await rolloutGroups(env, model, { ...plan, tasks: [3, 4, 5].map((index) => taskAt(index, 3)) });
   expect(first.map(({ exampleId, draw }) => [exampleId, draw])).toEqual([
     [0, 0],
     [1, 0],

@@ -80,7 +80,7 @@ it('the device is lost mid-run: one clear error, and from the last snapshot on a
   const doomed = await acquireNodeGpu();
   const run = await start(doomed, settings);
   let snapshot: RunSnapshot | undefined;
-  const options: RunOptions = { onSnapshot: (latest) => (snapshot = latest) };
+  const options: RunOptions = { onSnapshot: (latest) => void (snapshot = latest) };
   const losing = (async () => {
     for await (const event of run.events(options))
       if (event.event === 'step' && event.step === 3) doomed.device.destroy();
@@ -91,7 +91,7 @@ it('the device is lost mid-run: one clear error, and from the last snapshot on a
   // From the very last snapshot nothing is left to do, and the eval after it is still known.
   const whole2 = await start(await testGpu(), settings);
   let final: RunSnapshot | undefined;
-  const ended = await finish(whole2, { onSnapshot: (latest) => (final = latest) });
+  const ended = await finish(whole2, { onSnapshot: (latest) => void (final = latest) });
   whole2.destroy();
   const over = await start(await testGpu(), settings);
   const [done] = (await finish(over, { resume: final })).filter((e) => e.event === 'done');
@@ -278,6 +278,9 @@ it('refuses to train on tokens of a cut distribution', async () => {
   );
 });
 
+/** So many and so large updates that clips and references have something to say. */
+const OFTEN = { updates_per_batch: 3, lr: 0.01 };
+
 /** Each setting of a run, changed: the weights must come out otherwise than those of the run as it is. */
 const CHANGES: [string, ConfigLayer][] = [
   ['grpo.advantage', { grpo: { advantage: 'group' } }],
@@ -285,8 +288,20 @@ const CHANGES: [string, ConfigLayer][] = [
   ['grpo.lr', { grpo: { lr: 1e-3 } }],
   ['grpo.warmup_steps', { grpo: { warmup_steps: 2 } }],
   ['grpo.updates_per_batch', { grpo: { updates_per_batch: 2 } }],
-  ['grpo.epsilon_high', { grpo: { updates_per_batch: 3, lr: 0.01, epsilon_high: 0.01 } }],
-  ['grpo.epsilon_low', { grpo: { updates_per_batch: 3, lr: 0.01, epsilon_low: 0.01 } }],
+  ['grpo.epsilon_high', { grpo: { ...OFTEN, loss: 'dapo', epsilon_high: 0.01 } }],
+  ['grpo.epsilon_low', { grpo: { ...OFTEN, loss: 'dapo', epsilon_low: 0.01 } }],
+  ['grpo.delta', { grpo: { ...OFTEN, loss: 'dapo', delta: 1.001 } }],
+  ['grpo.mask_low', { grpo: { ...OFTEN, mask_low: 0.001 } }],
+  ['grpo.mask_high', { grpo: { ...OFTEN, mask_high: 0.001 } }],
+  ['grpo.kl_tau', { grpo: { ...OFTEN, kl_tau: 1 } }],
+  ['grpo.beta', { grpo: { ...OFTEN, beta: 0.5 } }],
+  ['grpo.reference_sync_interval', { grpo: { ...OFTEN, beta: 0.5, reference_sync_interval: 1 } }],
+  ['grpo.schedule', { grpo: { schedule: 'linear' } }],
+  ['grpo.decay_steps', { grpo: { schedule: 'linear', decay_steps: 1 } }],
+  ['grpo.min_lr_ratio', { grpo: { schedule: 'linear', min_lr_ratio: 0.5 } }],
+  ['grpo.async_level', { grpo: { async_level: 1 } }],
+  ['grpo.length_penalty', { grpo: { length_penalty: 0.1 } }],
+  ['grpo.mask_truncated', { grpo: { mask_truncated: true } }],
   ['grpo.entropy_coefficient', { grpo: { entropy_coefficient: 0.1 } }],
   ['sampling.temperature', { sampling: { temperature: 0.7 } }],
   ['sampling.max_tokens', { sampling: { max_tokens: 5 } }],
@@ -307,7 +322,8 @@ it('every setting reaches the trainer', async () => {
     return result!;
   };
   const hashes = new Map([['none', await hash()]]);
-  hashes.set('three updates', await hash({ grpo: { updates_per_batch: 3, lr: 0.01 } }));
+  hashes.set('three updates', await hash({ grpo: OFTEN }));
+  hashes.set('dapo, three updates', await hash({ grpo: { ...OFTEN, loss: 'dapo' } }));
   for (const [name, layer] of CHANGES) hashes.set(name, await hash(layer));
   const seen = new Map<string, string>();
   for (const [name, value] of hashes) {

@@ -5,6 +5,7 @@ import { continuation } from './continuation';
 import { doublecheck } from './doublecheck';
 import type { LibraryEntry } from './entry';
 import { evenDigits } from './even-digits';
+import { GROUP_SEPARATOR, groupEntry } from './group_entry';
 import { kuhnPoker } from './kuhn-poker';
 import { letterSort } from './letter-sort';
 import { nearestName } from './nearest';
@@ -49,10 +50,11 @@ export class UnknownEnvironmentError extends Error {
 }
 
 /**
- * Finds an environment by name.
+ * Finds an environment by name, or several joined by `+` as a group.
  * @throws UnknownEnvironmentError listing the names there are
  */
 export function libraryEntry(name: string): LibraryEntry {
+  if (name.includes(GROUP_SEPARATOR)) return groupEntry(name.split(GROUP_SEPARATOR).map(libraryEntry));
   const entry = LIBRARY.find((candidate) => candidate.name === name);
   if (entry) return entry;
   const names = LIBRARY.map((candidate) => candidate.name);

@@ -11,3 +11,12 @@ export function exactMatch({ response, answer }: RewardArgs): number {
 export function similarity({ response, answer }: RewardArgs): number {
   return sequenceRatio(response, answer);
 }
+
+/**
+ * Share of the answer's letters that occur anywhere in the response. Saying more can only help, so what it teaches is to
+ * say a lot: the example of a reward that misleads.
+ */
+export function letterRecall({ response, answer }: RewardArgs): number {
+  const letters = [...answer];
+  return letters.filter((letter) => response.includes(letter)).length / Math.max(1, letters.length);
+}

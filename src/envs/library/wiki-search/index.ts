@@ -16,6 +16,7 @@ const options = z.object({
     .default('guess')
     .describe('What a careless demonstrator does (mini)'),
   drills: z.number().min(0).max(1).default(0.6).describe('Share of reading exercises in demonstrations (mini)'),
+  latencyMs: z.number().min(0).max(60_000).default(0).describe('Milliseconds that each tool takes (mini)'),
 });
 
 export const wikiSearch = libraryEntryOf({
@@ -35,6 +36,6 @@ export const wikiSearchMini = libraryEntryOf({
   tags: ['tools', 'search', 'multi-turn'],
   examplePrompts: [' what lake of Karbek?', ' what year of Norvel?'],
   tiny: { vocabulary: WIKI_VOCABULARY, context: 72 },
-  options: options.pick({ seed: true, habit: true, drills: true }),
+  options: options.pick({ seed: true, habit: true, drills: true, latencyMs: true }),
   load: loadMini,
 });

@@ -13,6 +13,7 @@ import { Rubric } from '../../rubric';
 import type { RewardFunction } from '../../rubric';
 import { ToolEnv } from '../../tool_env';
 import { tool } from '../../tools';
+import type { Tool } from '../../tools';
 import type { Message } from '../../types';
 import { EVAL_ROWS } from '../held_out';
 import { exactMatch } from '../scores';
@@ -29,6 +30,7 @@ export interface MiniOptions {
   seed: number;
   habit: (typeof HABITS)[number] | 'mixed';
   drills: number;
+  latencyMs: number;
 }
 
 /** A task's `info`: what is asked, and in which world. */
@@ -76,7 +78,17 @@ function answers(kind: (content: string, title: string) => boolean): RewardFunct
     completion.filter(({ role, content }) => role === 'tool' && kind(content, String(info.title))).length;
 }
 
-export function loadMini({ seed, habit, drills }: MiniOptions): ToolEnv {
+/** The same tool behind a slow connection. */
+function delayed(inner: Tool, milliseconds: number): Tool {
+  if (milliseconds === 0) return inner;
+  const run: Tool['run'] = async (args, context) => {
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    return inner.run(args, context);
+  };
+  return { ...inner, run };
+}
+
+export function loadMini({ seed, habit, drills, latencyMs }: MiniOptions): ToolEnv {
   const row = (split: Split, index: number): TaskRow => {
     const asked = MiniWorld.of(seed, split, index).question();
     return {
@@ -89,7 +101,7 @@ export function loadMini({ seed, habit, drills }: MiniOptions): ToolEnv {
     name: 'wiki-search-mini',
     dataset: generated((index) => row('train', index)),
     evalDataset: generated((index) => row('eval', index), EVAL_ROWS),
-    tools: [search, read],
+    tools: [search, read].map((each) => delayed(each, latencyMs)),
     errorFormatter: () => ERROR,
     rubric: new Rubric(
       {
