@@ -11,7 +11,12 @@ import { join } from 'node:path';
 import { ROOT, ensurePackages, run, say } from './setup.mjs';
 
 const OUT = join(ROOT, 'dist/gpu');
-const ENTRIES = { checks: 'bench/checks.ts', bench: 'bench/main.ts', rollouts: 'bench/rollouts.ts', overlap: 'bench/overlap.ts' };
+const ENTRIES = {
+  checks: 'bench/checks.ts',
+  bench: 'bench/main.ts',
+  rollouts: 'bench/rollouts.ts',
+  overlap: 'bench/overlap.ts',
+};
 const DAWN = join(ROOT, 'node_modules/webgpu/dist/linux-x64/dawn.node');
 
 /** Makes bin/node and bin/dawn.node beside itself; says Node's version as a proof that it runs here. */

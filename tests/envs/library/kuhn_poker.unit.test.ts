@@ -3,6 +3,7 @@ import { bySeat, libraryEntry } from '../../../src/envs';
 import type { Trace } from '../../../src/envs';
 import { CARDS, DEALS, KuhnGame, legalActions } from '../../../src/envs/library/kuhn-poker/game';
 import type { Action, Deal } from '../../../src/envs/library/kuhn-poker/game';
+import { strategyOfModel } from '../../../src/envs/library/kuhn-poker/measure';
 import { strategyPlayer } from '../../../src/envs/library/kuhn-poker/players';
 import {
   equilibrium,
@@ -95,6 +96,25 @@ describe('strategies', () => {
     [0.5, 11 / 24],
   ])('what always acts with %d loses %d to the best answer', (bold, loss) => {
     expect(exploitability(everywhere(bold))).toBeCloseTo(loss, 12);
+  });
+
+  it('of a player are measured by asking it everywhere', async () => {
+    const strategy = { ...everywhere(1), K: 0, 'Q check bet': 0.3 };
+    const measured = await strategyOfModel(strategyPlayer('x', strategy), { samples: 400 });
+    expect(Object.keys(measured).sort()).toEqual(Object.keys(strategy).sort());
+    for (const [situation, bold] of Object.entries(strategy)) {
+      expect(Math.abs(measured[situation]! - bold), situation).toBeLessThan(bold === 0.3 ? 0.1 : 1e-12);
+    }
+    // Replies that are no move are left out, and log-probabilities are believed.
+    const logprobs = { bet: [Math.log(0.1), 0], check: [Math.log(0.3), 0], call: [0], fold: [0], x: [0] };
+    let n = 0;
+    const model = new ScriptedModel(({ messages }) => {
+      const legal = legalActions(messages.flatMap(({ content }) => content.split(' ')).slice(1) as Action[]);
+      const content = [...legal, 'x'][n++ % 3]!;
+      const tokens = { promptIds: [], completionIds: [1, 2], logprobs: logprobs[content as Action] };
+      return { message: { role: 'assistant', content }, tokens };
+    });
+    expect((await strategyOfModel(model)).K).toBeCloseTo(0.25, 12);
   });
 
   it('players act by them', async () => {

@@ -14,6 +14,7 @@ import { STRATEGIES, act, strategyPlayer } from './players';
 import { everywhere } from './strategy';
 
 export { KuhnGame } from './game';
+export { strategyOfModel } from './measure';
 export { strategyPlayer } from './players';
 export { equilibrium, exploitability, everywhere, situationsOf, valueToFirst } from './strategy';
 export type { Situation, Strategy } from './strategy';
