@@ -1,5 +1,6 @@
 /** @file A run as lines for people. */
-import { remedyText } from '../src/rl';
+import { formatBytes } from '../src/kernels';
+import { describeCut, remedyText } from '../src/rl';
 import type { Metric } from '../src/rl';
 
 /** One line per event for people, with rate and time left. */
@@ -16,7 +17,10 @@ export class ProgressLine {
     const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
     switch (event.event) {
       case 'start':
-        return `${event.env}, seed ${event.seed}, ${event.parameters} parameters from ${event.start}, on ${event.adapter}`;
+        return (
+          `${event.env}, seed ${event.seed}, ${event.parameters} parameters from ${event.start}, on ${event.adapter}, ` +
+          `${formatBytes(event.memory.bytes)} of its memory (${describeCut(event.memory)})`
+        );
       case 'sft':
         if (event.t1 === null && event.step % 10 !== 0) return undefined;
         return (

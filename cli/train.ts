@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parse as parseToml } from 'smol-toml';
 import { libraryEntry } from '../src/envs';
-import { ConfigError, RunStore, parseAssignment, readRunRecord, resolveConfig } from '../src/rl';
+import { DEFAULT_LIMITS, NoAdapterError } from '../src/kernels';
+import { ConfigError, Run, RunStore, memoryTable, parseAssignment, readRunRecord, resolveConfig } from '../src/rl';
 import type { ConfigLayer, Metric, ModelSources, RunSnapshot, TrainConfig } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
 import { diskFolder, starterFolder } from './files';
@@ -11,7 +12,7 @@ import { ProgressLine } from './progress';
 import { runAt, takeNewRun } from './run_folder';
 import { runToEnd } from './run_loop';
 
-export const TRAIN_USAGE = `terrarium train <environment> [options]
+export const TRAIN_USAGE = `terrarium train <environment | config.toml> [options]
 
   --seed N             decides every random number (default 1)
   --config FILE        settings from a TOML file; may be given more than once, later files win
@@ -21,7 +22,8 @@ export const TRAIN_USAGE = `terrarium train <environment> [options]
                        (also when it is interrupted or fails) the model, laid out as Hugging Face does
   --resume DIR         go on with a run that was interrupted, killed or lost its device: the weights at the end are,
                        bit for bit, those of a run that never stopped
-  --dry-run            print the resolved settings and stop
+  --dry-run            print the resolved settings on standard output and, on standard error, the memory that the run
+                       would take of the GPU; then stop
 `;
 
 export async function trainCommand(args: string[]): Promise<void> {
@@ -47,15 +49,18 @@ export async function trainCommand(args: string[]): Promise<void> {
     }
     return resume(values.resume, json);
   }
-  if (positionals.length > 1) throw new ConfigError(`one environment at a time: ${positionals.join(', ')}`);
-  const layers: ConfigLayer[] = values.config.map(readToml);
-  if (positionals[0] !== undefined) layers.push({ env: positionals[0] });
+  const [env, ...others] = positionals.filter((given) => !given.endsWith('.toml'));
+  if (others.length > 0) throw new ConfigError(`one environment at a time: ${[env, ...others].join(', ')}`);
+  const files = [...positionals.filter((given) => given.endsWith('.toml')), ...values.config];
+  const layers: ConfigLayer[] = files.map(readToml);
+  if (env !== undefined) layers.push({ env });
   layers.push(...values.set.map(parseAssignment));
   if (values.seed !== undefined) layers.push(parseAssignment(`seed=${values.seed}`));
   const config = resolveConfig(...layers);
   libraryEntry(config.env);
   if (values['dry-run']) {
     process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
+    process.stderr.write(await describeMemory(config));
     return;
   }
   const taken = out === undefined ? undefined : await takeNewRun(out, config);
@@ -113,6 +118,20 @@ interface TrainOptions {
   adapter?: string;
 }
 
+/** The memory that a run would take, as a table; found out without taking it. */
+async function describeMemory(config: TrainConfig): Promise<string> {
+  let limits = DEFAULT_LIMITS;
+  let device = 'no adapter here: the least that every WebGPU device allows is assumed';
+  try {
+    const gpu = await acquireNodeGpu();
+    limits = gpu.device.limits;
+    device = gpu.adapterName;
+  } catch (error) {
+    if (!(error instanceof NoAdapterError)) throw error;
+  }
+  return memoryTable(await Run.plan(limits, config, DISK), device);
+}
+
 /** Trains, shows it, and keeps what there is at the end, however the run ended. */
 async function train(config: TrainConfig, { json, store, snapshot, earlier, sources = DISK, adapter }: TrainOptions) {
   const interruption = listen();
@@ -162,10 +181,10 @@ function listen(): AbortController {
 }
 
 function readToml(path: string): ConfigLayer {
-  if (!existsSync(path)) throw new ConfigError(`--config ${path}: no such file`);
+  if (!existsSync(path)) throw new ConfigError(`${path}: no such file`);
   try {
     return parseToml(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new ConfigError(`--config ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -1,6 +1,15 @@
 /** @file What page and trainer worker say to each other. Every message is plain data. */
 import type { EvalProgress, Summary, Trace } from '../src/envs';
-import type { Finding, Metric, Progress, RunEvent, RunSummary, TrainConfig, TrainingComparison } from '../src/rl';
+import type {
+  Finding,
+  MemoryPlan,
+  Metric,
+  Progress,
+  RunEvent,
+  RunSummary,
+  TrainConfig,
+  TrainingComparison,
+} from '../src/rl';
 
 /** From the page. */
 export type Command =
@@ -88,8 +97,15 @@ export type ShownEvent =
 /** To the page. */
 export type Notice =
   | { type: 'status'; status: Status }
-  /** A run is open: what it runs on, and its vocabulary by id. */
-  | { type: 'opened'; adapter: string; parameters: number; tokens: readonly string[]; starter: StarterInfo | null }
+  /** A run is open: what it runs on, its vocabulary by id, and what it takes of the device's memory. */
+  | {
+      type: 'opened';
+      adapter: string;
+      parameters: number;
+      tokens: readonly string[];
+      starter: StarterInfo | null;
+      memory: MemoryPlan;
+    }
   | { type: 'event'; event: ShownEvent }
   | { type: 'groups'; step: number; groups: ShownGroup[] }
   /** What keeps the run from learning now, the likeliest cause first. */

@@ -1,6 +1,6 @@
 /** @file The page's picture of the trainer: what the worker has said so far, and the commands to it. */
 import type { EvalProgress } from '../src/envs';
-import type { Finding, Metric, Progress, TrainConfig, TrainingComparison } from '../src/rl';
+import type { Finding, MemoryPlan, Metric, Progress, TrainConfig, TrainingComparison } from '../src/rl';
 import TrainerWorker from './worker/worker?worker';
 import type {
   Command,
@@ -49,6 +49,7 @@ export class Trainer {
   parameters = $state(0);
   tokens = $state.raw<readonly string[]>([]);
   starter = $state.raw<StarterInfo | null>(null);
+  memory = $state.raw<MemoryPlan | null>(null);
   steps = $state.raw<readonly StepEvent[]>([]);
   evals = $state.raw<readonly EvalEvent[]>([]);
   sft = $state.raw<SftEvent | null>(null);
@@ -147,6 +148,7 @@ export class Trainer {
     this.notice = '';
     this.recovery = '';
     this.keptAs = '';
+    this.memory = null;
     this.status = 'opening';
   }
 
@@ -223,6 +225,7 @@ export class Trainer {
         this.parameters = notice.parameters;
         this.tokens = notice.tokens;
         this.starter = notice.starter;
+        this.memory = notice.memory;
         if (!this.runs) this.askRuns({ what: 'list' });
         break;
       case 'kept':

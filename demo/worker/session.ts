@@ -7,6 +7,7 @@
 import { strToU8, zipSync } from 'fflate';
 import { DeviceLostError, Gpu, NoAdapterError } from '../../src/kernels';
 import { Generator, NativeModel, Weights, formatTinyCall } from '../../src/model';
+import type { ModelConfig } from '../../src/model';
 import { Diagnostician, Run, RunStore, modelFolderOf } from '../../src/rl';
 import type { Diagnosis, ModelFolder, ModelSources, OpenedRun, RunEvent, RunSnapshot, TrainConfig } from '../../src/rl';
 import { PURPOSE, deriveKey } from '../../src/random';
@@ -21,7 +22,17 @@ import { sources, starterCard } from './sources';
 /** Times a lost device is replaced in one run before giving up. */
 const MAX_RECOVERIES = 3;
 
+/** Replies of the starting model under way together; an evaluation asks for as many. */
+const ASKED_AT_ONCE = 64;
+
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
+
+/** A second model of the same shape that can be asked, with weights of zero. */
+async function reserveCopy(gpu: Gpu, model: ModelConfig, { memory }: TrainConfig) {
+  const weights = await Weights.create(gpu, model, 'starting weights');
+  const slots = Math.min(ASKED_AT_ONCE, memory.slots);
+  return { weights, generator: await Generator.create(weights, { slots, cacheBytes: memory.cache_mb * 2 ** 20 }) };
+}
 
 export class Session {
   #gpu: Gpu | undefined;
@@ -149,6 +160,7 @@ export class Session {
       parameters: policy.weights.parameterCount,
       tokens: policy.tokenizer.tokens,
       starter: card,
+      memory: this.#run!.memory,
     });
     if (opened) {
       const { metrics, problems, store } = opened;
@@ -180,7 +192,9 @@ export class Session {
 
   /** Makes the run, at its start or at its last snapshot. */
   async #createRun(config: TrainConfig): Promise<void> {
-    const run = await Run.create(await this.#device(), config, this.#sources);
+    const run = await Run.create(await this.#device(), config, this.#sources, undefined, {
+      alongside: (gpu, model) => reserveCopy(gpu, model, config),
+    });
     this.#run = run;
     this.#abort = new AbortController();
     this.#events = run.events({
@@ -204,11 +218,10 @@ export class Session {
   /** Keeps a copy of the weights the run starts from, to be asked beside the trained ones. */
   async #rememberStart(run: Run): Promise<void> {
     const { policy } = run;
-    const weights = await Weights.create(policy.gpu, policy.config, 'starting weights');
+    const { weights, generator } = await reserveCopy(policy.gpu, policy.config, run.config);
     const start = this.#snapshot?.arrays.start;
     if (start) weights.writeFlat(start);
     else weights.copyFrom(policy.weights);
-    const generator = await Generator.create(weights, { slots: 64 });
     this.#before = { weights, generator, model: new NativeModel('before', policy.chat, generator) };
   }
 

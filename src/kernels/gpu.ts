@@ -306,6 +306,11 @@ export class Gpu {
     };
   }
 
+  /** Operations that are waited for now. */
+  get waiting(): number {
+    return this.#waits.size;
+  }
+
   /** Resolves when everything submitted so far is done. */
   async idle(): Promise<void> {
     await this.race(this.device.queue.onSubmittedWorkDone());

@@ -6,6 +6,7 @@ export * from './errors';
 export * from './gpu';
 export * from './logprob';
 export * from './matmul';
+export * from './measure';
 export * from './ownership';
 export * from './policy_loss';
 export * from './program';

@@ -46,8 +46,20 @@ export function kernel(name: string, ...sources: string[]): Kernel {
 /** Lines that `specialize` puts before a kernel's own: the constants, all on one. */
 export const HEADER_LINES = 1;
 
+/** Kernels with constants that were asked for before: recording a program asks for each many times. */
+const specialized = new WeakMap<Kernel, Map<string, SpecializedKernel>>();
+
 /** Resolves constants and conditionals, and reads bindings and parameters from what is left. */
 export function specialize(kernel: Kernel, constants: Readonly<Record<string, number>>): SpecializedKernel {
+  let known = specialized.get(kernel);
+  if (!known) specialized.set(kernel, (known = new Map<string, SpecializedKernel>()));
+  const key = JSON.stringify(constants);
+  let result = known.get(key);
+  if (!result) known.set(key, (result = resolve(kernel, constants)));
+  return result;
+}
+
+function resolve(kernel: Kernel, constants: Readonly<Record<string, number>>): SpecializedKernel {
   const header = Object.entries(constants).map(([name, value]) => {
     if (!Number.isInteger(value) || value < 0) throw new Error(`kernel ${kernel.name}: ${name} must be a whole number`);
     return `const ${name} = ${value}u;`;

@@ -444,6 +444,16 @@ export class Submission {
   }
 }
 
+const MEBIBYTE = 2 ** 20;
+
+/** Bytes of the buffer that a readback goes through: few sizes, so that buffers are used again, and little waste in large ones. */
+export function stagingSize(bytes: number): number {
+  if (bytes > MEBIBYTE) return Math.ceil(bytes / MEBIBYTE) * MEBIBYTE;
+  let size = 4096;
+  while (size < bytes) size *= 2;
+  return size;
+}
+
 /** Staging buffers wait here between readbacks, so that the steady state creates none. */
 const stagingPools = new WeakMap<Gpu, GPUBuffer[]>();
 
@@ -452,9 +462,7 @@ function takeStaging(gpu: Gpu, bytes: number): GPUBuffer {
   if (!pool) stagingPools.set(gpu, (pool = []));
   const index = pool.findIndex((buffer) => buffer.size >= bytes);
   if (index >= 0) return pool.splice(index, 1)[0]!;
-  let size = 4096;
-  while (size < bytes) size *= 2;
-  return gpu.createBuffer('staging', size, STAGING_USAGE);
+  return gpu.createBuffer('staging', stagingSize(bytes), STAGING_USAGE);
 }
 
 function returnStaging(gpu: Gpu, buffer: GPUBuffer): void {

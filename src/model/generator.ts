@@ -184,6 +184,11 @@ export class Generator {
     for (const id of [...this.#kept.keys()]) this.#forget(id);
   }
 
+  /** Tokens that the key-value cache holds, all sequences together. */
+  get cacheTokens(): number {
+    return this.#pool.size * PAGE;
+  }
+
   /** Logits of the last prefill, [rows with logits, vocabulary]: for tests and for looking inside. */
   get logits(): Tensor {
     return this.prefill.logits;
@@ -214,9 +219,7 @@ export class Generator {
       );
     }
     if (Math.ceil(total / PAGE) > this.#pool.size) {
-      throw new ContextLengthError(
-        `${total} tokens do not fit the key-value cache of ${this.#pool.size * PAGE} tokens`,
-      );
+      throw new ContextLengthError(`${total} tokens do not fit the key-value cache of ${this.cacheTokens} tokens`);
     }
     const bad = promptIds.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < config.vocabSize));
     if (bad >= 0)

@@ -44,6 +44,11 @@ export interface BatchCapacity {
 export interface TrainProgramOptions extends BatchCapacity {
   /** Bytes of logits kept at once; more rows are computed in chunks (and twice). */
   logitsBytes?: number;
+  /**
+   * Keep only each layer's input, and compute a layer's activations again just before its backward: the same bits from
+   * much less memory, for one more forward pass.
+   */
+  recompute?: boolean;
   /** Keep every activation readable after a run, for tests: `tensors`. */
   inspect?: boolean;
 }
@@ -164,7 +169,9 @@ export class TrainProgram {
       record.cut();
       const output = record.tensor(`hidden.${i + 1}`, [tokens.capacity, dim]);
       this.tensors.set(`hidden.${i + 1}`, output);
-      activations.push(this.#layerForward(record, `layer ${i}`, layer, hidden, output));
+      const a = this.#layerActivations(record, `layer ${i}`, hidden);
+      this.#layerForward(record, layer, a, output);
+      activations.push(a);
       hidden = output;
     });
     record.cut();
@@ -262,7 +269,13 @@ export class TrainProgram {
     });
     for (let i = config.layers - 1; i >= 0; i--) {
       record.cut();
-      this.#layerBackward(record, `layer ${i}`, weights.layers[i]!, gradients.layers[i]!, activations[i]!, dhidden);
+      const layer = weights.layers[i]!;
+      let a = activations[i]!;
+      if (options.recompute) {
+        a = this.#layerActivations(record, `layer ${i} again`, a.input);
+        this.#layerForward(record, layer, a);
+      }
+      this.#layerBackward(record, `layer ${i}`, layer, gradients.layers[i]!, a, dhidden);
     }
     record.cut();
     embeddingBackward(record, {
@@ -276,23 +289,20 @@ export class TrainProgram {
     });
   }
 
-  #layerForward(record: Recorder, name: string, layer: LayerWeights, input: Tensor, output: Tensor): LayerActivations {
+  #layerActivations(record: Recorder, name: string, input: Tensor): LayerActivations {
     const { config } = this.weights;
-    const { hiddenSize: dim, intermediateSize: width, rmsNormEps: eps, headDim, heads: qHeads, kvHeads } = config;
-    const tokens = this.#tokens;
-    const live = this.#live;
-    const tensor = (label: string, columns: number) => record.tensor(`${name} ${label}`, [tokens.capacity, columns]);
-    const qWidth = qHeads * headDim;
-    const qkvWidth = (qHeads + 2 * kvHeads) * headDim;
+    const { hiddenSize: dim, intermediateSize: width, headDim, heads: qHeads, kvHeads } = config;
+    const tensor = (label: string, columns: number) =>
+      record.tensor(`${name} ${label}`, [this.#tokens.capacity, columns]);
     const qkHeads = qHeads + kvHeads;
-    const a: LayerActivations = {
+    return {
       input,
       inputRstd: tensor('input rstd', 1),
       normed: tensor('normed', dim),
-      qkv: tensor('qkv', qkvWidth),
+      qkv: tensor('qkv', (qHeads + 2 * kvHeads) * headDim),
       qk: tensor('qk', qkHeads * headDim),
       qkRstd: config.qkNorm ? tensor('qk rstd', qkHeads) : undefined,
-      attended: tensor('attended', qWidth),
+      attended: tensor('attended', qHeads * headDim),
       lse: tensor('attention lse', qHeads),
       middle: tensor('middle', dim),
       mlpRstd: tensor('mlp rstd', 1),
@@ -300,6 +310,17 @@ export class TrainProgram {
       gateUp: tensor('gate up', 2 * width),
       act: tensor('act', width),
     };
+  }
+
+  /** Computes a layer's activations, and its output where one is wanted: the backward reads all but that. */
+  #layerForward(record: Recorder, layer: LayerWeights, a: LayerActivations, output?: Tensor): void {
+    const { config } = this.weights;
+    const { hiddenSize: dim, intermediateSize: width, rmsNormEps: eps, headDim, heads: qHeads, kvHeads } = config;
+    const { input } = a;
+    const tokens = this.#tokens;
+    const live = this.#live;
+    const qWidth = qHeads * headDim;
+    const qkvWidth = (qHeads + 2 * kvHeads) * headDim;
     const common = { live, rows: tokens, dim, eps };
     rmsnorm(record, { x: input, weight: layer.inputNorm, y: a.normed, rstd: a.inputRstd, ...common });
     const m = tokens;
@@ -333,8 +354,8 @@ export class TrainProgram {
     rmsnorm(record, { x: a.middle, weight: layer.mlpNorm, y: a.mlpNormed, rstd: a.mlpRstd, ...common });
     linear(record, { x: a.mlpNormed, weight: layer.gateUp, y: a.gateUp, live, m, n: 2 * width, k: dim });
     swiglu(record, { gateUp: a.gateUp, act: a.act, live, rows: tokens, width });
+    if (!output) return;
     linear(record, { x: a.act, weight: layer.down, y: output, residual: a.middle, live, m, n: dim, k: width });
-    return a;
   }
 
   /** Turns `dhidden` from the gradient of the layer's output into that of its input, in place. */

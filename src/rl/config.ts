@@ -123,7 +123,21 @@ const optimizerSchema = z.strictObject({
   epsilon: z.number().positive().default(1e-8).describe("AdamW's epsilon"),
   weight_decay: z.number().nonnegative().default(0).describe('On matrices'),
   max_norm: z.number().nonnegative().default(1).describe('Largest global gradient norm; 0 = no clipping'),
-  micro_batch_tokens: count.default(4096).describe('Tokens trained on at once; larger batches are accumulated'),
+  micro_batch_tokens: count
+    .optional()
+    .describe('Tokens trained on at once, larger batches are accumulated; default: 4096, fewer where memory is short'),
+});
+
+const memorySchema = z.strictObject({
+  budget_mb: count
+    .optional()
+    .describe('MiB of GPU memory for the run; default: twice the largest buffer the adapter offers, at most 4096'),
+  recompute: z
+    .enum(['auto', 'on', 'off'])
+    .default('auto')
+    .describe('Compute activations again in the backward pass instead of keeping them; auto = where nothing else fits'),
+  slots: count.default(256).describe('Sequences sampled at once; more wait for their turn'),
+  cache_mb: count.default(256).describe('MiB at most for the keys and values of sequences being sampled'),
 });
 
 const evalSchema = z.strictObject({
@@ -155,6 +169,7 @@ const trainSchema = z.strictObject({
   curriculum: z.array(stageSchema).default([]).describe('Stages of a run on several environments'),
   sampling: samplingSchema.prefault({}),
   optimizer: optimizerSchema.prefault({}),
+  memory: memorySchema.prefault({}),
   eval: evalSchema.prefault({}),
   checkpoint: checkpointSchema.prefault({}),
 });

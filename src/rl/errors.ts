@@ -14,3 +14,8 @@ export class UnfitConfigError extends Error {
 export class CustomFunctionError extends Error {
   override name = 'CustomFunctionError';
 }
+
+/** There is no starter for this environment. */
+export class NoStarterError extends Error {
+  override name = 'NoStarterError';
+}

@@ -6,6 +6,8 @@ export * from './diagnosis';
 export * from './errors';
 export * from './grpo';
 export * from './losses';
+export * from './memory';
+export * from './models';
 export * from './pipeline';
 export * from './policy';
 export * from './presets';

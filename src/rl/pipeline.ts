@@ -7,7 +7,7 @@
  * A batch is a function of the seed, its step and the weights that sampled it, never of what finished first.
  */
 import type { Environment } from '../envs';
-import type { NativeModel } from '../model';
+import type { GeneratorOptions, NativeModel } from '../model';
 import { scoredOf, sampleBatch } from './batch';
 import type { Batch } from './batch';
 import type { TrainConfig } from './config';
@@ -62,13 +62,19 @@ export class RolloutPipeline {
 
   /**
    * At the level that the settings ask for.
+   * @param options of the copies that sample
    * @throws UnfitConfigError when the dataset cannot serve them; GpuLimitError, GpuMemoryError
    */
-  static async create(policy: Policy, env: Environment, config: TrainConfig): Promise<RolloutPipeline> {
+  static async create(
+    policy: Policy,
+    env: Environment,
+    config: TrainConfig,
+    options?: GeneratorOptions,
+  ): Promise<RolloutPipeline> {
     const samplers: Sampler[] = [];
     try {
       const pipeline = new RolloutPipeline(policy, env, config, samplers);
-      for (let i = 0; i < 2 * config.grpo.async_level; i++) samplers.push(await Sampler.create(policy));
+      for (let i = 0; i < 2 * config.grpo.async_level; i++) samplers.push(await Sampler.create(policy, options));
       return pipeline;
     } catch (error) {
       for (const sampler of samplers) sampler.destroy();

@@ -22,7 +22,14 @@ import {
   readJson,
   splitByTokens,
 } from '../model';
-import type { AdamWSettings, FileSource, ModelConfig, TensorValues, TrainingSequence } from '../model';
+import type {
+  AdamWSettings,
+  FileSource,
+  GeneratorOptions,
+  ModelConfig,
+  TensorValues,
+  TrainingSequence,
+} from '../model';
 import { lossParameters } from './losses';
 import type { LossName, LossSettings } from './losses';
 
@@ -30,6 +37,10 @@ export interface PolicyOptions {
   optimizer: AdamWSettings;
   /** Tokens that one forward and backward pass takes; larger batches are accumulated. */
   microBatchTokens: number;
+  /** Compute activations again in the backward pass instead of keeping them: the same bits from less memory. */
+  recompute?: boolean;
+  /** Of the sampler. */
+  generator?: GeneratorOptions;
 }
 
 /** Which loss an update minimises, and what it divides by. */
@@ -95,7 +106,7 @@ export class Policy {
     gpu: Gpu,
     config: ModelConfig,
     tokenizer: TinyTokenizer,
-    { optimizer: settings, microBatchTokens }: PolicyOptions,
+    { optimizer: settings, microBatchTokens, recompute = false, generator: sampler }: PolicyOptions,
   ): Promise<Policy> {
     return allOrNothing(async (own) => {
       const weights = own(await Weights.create(gpu, config));
@@ -103,8 +114,8 @@ export class Policy {
       const optimizer = own(await AdamW.create(weights, gradients, settings));
       const tokens = Math.max(microBatchTokens, config.maxPositions);
       const capacity = { tokens, rows: tokens, sequences: tokens };
-      const trainProgram = own(await TrainProgram.create(weights, gradients, capacity));
-      const generator = own(await Generator.create(weights));
+      const trainProgram = own(await TrainProgram.create(weights, gradients, { ...capacity, recompute }));
+      const generator = own(await Generator.create(weights, sampler));
       const chat = new TinyChat(tokenizer);
       return new Policy(gpu, config, tokenizer, chat, weights, gradients, optimizer, trainProgram, generator);
     });

@@ -6,18 +6,19 @@
  */
 import { libraryEntry } from '../envs';
 import type { Environment } from '../envs';
-import type { Gpu } from '../kernels';
-import { TinyTokenizer, countParameters, initialValues } from '../model';
-import type { FileSource, ModelConfig } from '../model';
+import type { DeviceLimits, Gpu } from '../kernels';
+import { countParameters, initialValues } from '../model';
 import type { TrainConfig } from './config';
 import { UnfitConfigError } from './errors';
 import { samplingArgs } from './batch';
 import { grpoStep } from './grpo';
 import type { GrpoFunctions } from './grpo';
-import { RolloutPipeline } from './pipeline';
-import { Policy, loadModel } from './policy';
-import type { LoadedModel, UpdateResult } from './policy';
-import { Reference, checkSameTokens } from './reference';
+import type { MemoryPlan } from './memory';
+import { NO_SOURCES, namesFolder, planRun, readModels, reserve } from './models';
+import type { Alongside, ModelSources } from './models';
+import type { RolloutPipeline } from './pipeline';
+import type { Policy, UpdateResult } from './policy';
+import type { Reference } from './reference';
 import type { StepReport } from './report';
 import { solveRates } from './rollouts';
 import type { EvalResult, Group } from './rollouts';
@@ -26,7 +27,15 @@ import { sftStep } from './sft';
 import type { RunSnapshot, WarmUpPosition } from './snapshot';
 
 export type RunEvent =
-  | { event: 'start'; env: string; seed: number; adapter: string; parameters: number; start: string }
+  | {
+      event: 'start';
+      env: string;
+      seed: number;
+      adapter: string;
+      parameters: number;
+      start: string;
+      memory: MemoryPlan;
+    }
   | { event: 'sft'; phase: 'skill' | 'careless'; step: number; steps: number; update: UpdateResult; t1: number | null }
   | { event: 'eval'; when: 'before' | 'during' | 'after'; step: number; result: EvalResult }
   | ({ event: 'step'; groups_detail: Group[] } & StepReport)
@@ -38,24 +47,6 @@ export type RunEvent =
       steps: number;
       seconds: number;
     };
-
-/** Where starting weights come from. */
-export interface ModelSources {
-  /** The shipped starter of an environment, or undefined where there is none. */
-  starter(env: string): Promise<FileSource | undefined>;
-  /** A checkpoint folder by path or URL. */
-  folder(path: string): Promise<FileSource>;
-}
-
-const NO_SOURCES: ModelSources = {
-  starter: () => Promise.resolve(undefined),
-  folder: (path) => Promise.reject(new NoStarterError(`nobody said how to read ${path}: give Run.create its sources`)),
-};
-
-/** There is no starter for this environment. */
-export class NoStarterError extends Error {
-  override name = 'NoStarterError';
-}
 
 /** How far the work between two events has come. */
 export interface Progress {
@@ -77,6 +68,14 @@ export interface RunOptions {
   resume?: RunSnapshot | undefined;
 }
 
+/** What settings cannot say. */
+export interface RunExtras {
+  /** Code in place of settings. */
+  functions?: GrpoFunctions | undefined;
+  /** What the caller will reserve on the run's device for itself; it counts as part of the memory that the run takes. */
+  alongside?: Alongside | undefined;
+}
+
 /** Emits an event; the clock stands still while its consumer has it. */
 type Emit = (event: RunEvent) => Generator<RunEvent, void, void>;
 
@@ -96,6 +95,8 @@ export class Run {
     readonly config: TrainConfig,
     readonly env: Environment,
     readonly policy: Policy,
+    /** What the run takes of the device's memory. */
+    readonly memory: MemoryPlan,
     /** What a KL or a distillation is measured against, where there is one. */
     readonly reference: Reference | undefined,
     private readonly rollouts: RolloutPipeline,
@@ -109,7 +110,6 @@ export class Run {
    * Reads the starting weights and reserves memory; nothing is computed yet.
    * @param sources where checkpoints come from; a run from scratch needs none
    * @param environment one of your own; by default the library's that config.env names
-   * @param functions code in place of settings
    * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, UnfitConfigError, GpuLimitError, GpuMemoryError
    */
   static async create(
@@ -117,43 +117,42 @@ export class Run {
     config: TrainConfig,
     sources: ModelSources = NO_SOURCES,
     environment?: Environment,
-    functions?: GrpoFunctions,
+    extras: RunExtras = {},
   ): Promise<Run> {
     const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
-    let loaded: LoadedModel | undefined;
-    if (config.start === 'starter') {
-      const folder = await sources.starter(config.env);
-      if (!folder) throw new NoStarterError(`${config.env} has no starter checkpoint: set start to "scratch"`);
-      loaded = await loadModel(folder);
-    } else if (config.start !== 'scratch') loaded = await loadModel(await sources.folder(config.start));
-    const tokenizer = loaded?.tokenizer ?? new TinyTokenizer(config.model.vocabulary ?? [...config.model.alphabet]);
-    const model = loaded?.config ?? scratchModel(config, tokenizer);
-    const { optimizer } = config;
-    const policy = await Policy.create(gpu, model, tokenizer, {
-      microBatchTokens: optimizer.micro_batch_tokens,
-      optimizer: {
-        beta1: optimizer.beta1,
-        beta2: optimizer.beta2,
-        epsilon: optimizer.epsilon,
-        weightDecay: optimizer.weight_decay,
-        maxNorm: optimizer.max_norm,
-      },
-    });
-    let reference: Reference | undefined;
+    const models = await readModels(config, sources);
+    const memory = await planRun(gpu.device.limits, config, env, models, extras.alongside);
+    const { policy, reference, rollouts } = await reserve(gpu, config, env, models, memory);
     try {
+      const { start, teacher } = models;
       policy.setWeights(
-        loaded?.tensors ?? initialValues(policy.weights, config.seed),
-        loaded?.source ?? 'initialisation',
+        start?.tensors ?? initialValues(policy.weights, config.seed),
+        start?.source ?? 'initialisation',
       );
+      if (teacher) reference?.load(teacher.tensors, teacher.source);
       await checkFit(config, env, policy);
-      reference = await openReference(config, policy, sources);
-      const rollouts = await RolloutPipeline.create(policy, env, config);
-      return new Run(config, env, policy, reference, rollouts, functions, loaded !== undefined);
+      return new Run(config, env, policy, memory, reference, rollouts, extras.functions, start !== undefined);
     } catch (error) {
+      rollouts.destroy();
       reference?.destroy();
       policy.destroy();
       throw error;
     }
+  }
+
+  /**
+   * What a run would take of a device with these limits; nothing is reserved.
+   * @throws UnknownEnvironmentError, CheckpointError, NoStarterError, UnfitConfigError
+   */
+  static async plan(
+    limits: DeviceLimits,
+    config: TrainConfig,
+    sources: ModelSources = NO_SOURCES,
+    environment?: Environment,
+    { alongside }: RunExtras = {},
+  ): Promise<MemoryPlan> {
+    const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
+    return planRun(limits, config, env, await readModels(config, sources), alongside);
   }
 
   /** Runs to the end, event by event. Throws the signal's reason when it aborts; the weights are then those of the last step. */
@@ -175,12 +174,13 @@ export class Run {
       adapter: policy.gpu.adapterName,
       parameters: countParameters(policy.config),
       start: config.start,
+      memory: this.memory,
     });
     if (this.#warmUp) yield* this.#warmUpSteps(emit, options);
 
     if (!this.#evalBefore) {
       this.#start = await policy.weights.readFlat();
-      if (!isFolder(grpo.reference)) this.reference?.weights.copyFrom(policy.weights);
+      if (!namesFolder(grpo.reference)) this.reference?.weights.copyFrom(policy.weights);
       this.#evalBefore = this.#evalLast = await this.evaluate(options);
       this.#rememberBest(0, this.#evalBefore);
       yield* emit({ event: 'eval', when: 'before', step: 0, result: this.#evalBefore });
@@ -337,58 +337,17 @@ async function checkFit(config: TrainConfig, env: Environment, policy: Policy): 
       `a prompt of ${prompt} tokens and a reply of up to ${reply} (sampling.max_tokens) do not fit the model's context of ${context}`,
     );
   }
-}
-
-function isFolder(reference: string): boolean {
-  return reference !== 'start' && reference !== 'best';
-}
-
-/** The second model that the settings ask for, if any. */
-async function openReference(
-  { grpo }: TrainConfig,
-  policy: Policy,
-  sources: ModelSources,
-): Promise<Reference | undefined> {
-  if (grpo.beta === 0 && grpo.loss !== 'distill') return undefined;
-  const { tokens } = policy.trainProgram.options;
-  if (!isFolder(grpo.reference)) return Reference.create(policy.gpu, policy.config, tokens);
-  const teacher = await loadModel(await sources.folder(grpo.reference));
-  checkSameTokens(policy.tokenizer.tokens, teacher.tokenizer.tokens, teacher.source);
-  const { maxPositions: context } = teacher.config;
-  if (context < policy.config.maxPositions) {
+  const { cacheTokens } = policy.generator;
+  if (prompt + reply > cacheTokens) {
     throw new UnfitConfigError(
-      `grpo.reference ${teacher.source}: its context of ${context} is shorter than the policy's of ${policy.config.maxPositions}`,
+      `a prompt of ${prompt} tokens and a reply of up to ${reply} do not fit the ${cacheTokens} tokens that ` +
+        `${config.memory.cache_mb} MiB of keys and values hold (memory.cache_mb)`,
     );
   }
-  const reference = await Reference.create(policy.gpu, teacher.config, tokens);
-  reference.load(teacher.tensors, teacher.source);
-  return reference;
 }
 
 function isDue(step: number, interval: number): boolean {
   return interval > 0 && step % interval === 0;
-}
-
-/** The model that the settings describe: Qwen3's architecture, small, with tied embeddings. */
-function scratchModel({ model }: TrainConfig, tokenizer: TinyTokenizer): ModelConfig {
-  return {
-    family: 'qwen3',
-    vocabSize: tokenizer.vocabSize,
-    hiddenSize: model.hidden_size,
-    layers: model.layers,
-    heads: model.heads,
-    kvHeads: model.kv_heads,
-    headDim: model.head_dim,
-    intermediateSize: model.intermediate_size,
-    rmsNormEps: 1e-6,
-    ropeTheta: model.rope_theta,
-    maxPositions: model.context,
-    tiedEmbeddings: true,
-    qkvBias: false,
-    qkNorm: true,
-    bosTokenId: tokenizer.id('<bos>'),
-    eosTokenId: tokenizer.id('<eos>'),
-  };
 }
 
 /** Seconds of work, pauses left out. */

@@ -35,6 +35,32 @@ function step(changes: Partial<Extract<Metric, { event: 'step' }>>): Metric {
   };
 }
 
+it('the start: what is trained, on what, and the memory it takes', () => {
+  const parts = { weights: 1, gradients: 1, optimizer: 2, activations: 4, batch: 1, cache: 1, sampler: 1, copies: 0 };
+  const line = new ProgressLine().describe(
+    {
+      event: 'start',
+      env: 'letter-sort',
+      seed: 3,
+      adapter: 'a GPU',
+      parameters: 5000,
+      start: 'starter',
+      memory: {
+        microBatchTokens: 512,
+        recompute: true,
+        bytes: 40 * 2 ** 20,
+        budgetBytes: 2 ** 30,
+        parts: { ...parts, readback: 1 },
+      },
+    },
+    4,
+  );
+  expect(line).toBe(
+    'letter-sort, seed 3, 5000 parameters from starter, on a GPU, ' +
+      '40 MiB of its memory (512 tokens at a time, activations computed again)',
+  );
+});
+
 it('a step: reward, signal, rate and time left', () => {
   const line = new ProgressLine();
   expect(line.describe(step({}), 4)).toBe(

@@ -8,7 +8,16 @@ import type { RewardArgs } from '../../src/envs';
 import { DeviceLostError, NoAdapterError } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
 import { hashWeights } from '../../src/model';
-import { NonFiniteUpdateError, loadModel, resolveConfig } from '../../src/rl';
+import {
+  MemoryStorage,
+  NonFiniteUpdateError,
+  RunStore,
+  StorageFullError,
+  listCheckpoints,
+  loadModel,
+  readMetrics,
+  resolveConfig,
+} from '../../src/rl';
 import type { ConfigLayer, Metric } from '../../src/rl';
 
 const SMALL: ConfigLayer = {
@@ -108,7 +117,8 @@ it('an update that is not finite ends the run with the weights of the step befor
   const { error, ...rest } = await run(never, { environment, layers: [{ grpo: loss }] });
   expect(error).toBeInstanceOf(NonFiniteUpdateError);
   expect(rest.step).toBe(2);
-  expect(rest.metrics.at(-1)).toMatchObject({ event: 'eval', step: 2 });
+  expect(rest.metrics.at(-2)).toMatchObject({ event: 'eval', step: 2 });
+  expect(rest.metrics.at(-1)).toMatchObject({ event: 'diagnosis', kind: 'not-finite', step: 3 });
   expect(await hashOf({ error, ...rest })).toBe(await hashOf(two));
 });
 
@@ -129,4 +139,63 @@ it('an interrupt keeps the weights of the last complete step', async () => {
 it('what stands in the way of a start is thrown', async () => {
   await expect(run(never, { adapters: 0 })).rejects.toThrow(NoAdapterError);
   await expect(run(never, { layers: [{ start: 'elsewhere' }] })).rejects.toThrow('no folders here');
+});
+
+/** A device that is destroyed with its n-th submission: in the middle of whatever that belongs to. */
+async function doomedGpu(submissions: number): Promise<Gpu> {
+  const gpu = await acquireNodeGpu();
+  const { queue } = gpu.device;
+  const submit = queue.submit.bind(queue);
+  let left = submissions;
+  queue.submit = (buffers) => {
+    submit(buffers);
+    if (--left === 0) gpu.device.destroy();
+  };
+  return gpu;
+}
+
+it('a run that is kept loses its device in the middle of steps: the same weights, every step once on disk', async () => {
+  const config = resolveConfig(SMALL, { checkpoint: { interval: 1 } });
+  const expected = await hashOf(await run(never));
+  for (const submissions of [9, 14, 20]) {
+    const storage = new MemoryStorage();
+    const store = await RunStore.create(storage, config);
+    let devices = 0;
+    const { error, shown } = await run(never, {
+      layers: [{ checkpoint: { interval: 1 } }],
+      store,
+      acquire: () => (devices++ === 0 ? doomedGpu(submissions) : acquireNodeGpu()),
+    });
+    expect(error).toBeUndefined();
+    expect(shown.filter((name) => name.startsWith('recovered'))).toHaveLength(1);
+    const kept = (await readMetrics(storage)).map(nameOf);
+    expect(kept.filter((name) => !name.startsWith('recovered'))).toEqual(WHOLE);
+    const read = async (file: string) => storage.read(file);
+    expect(await hashWeights((await loadModel({ name: 'kept', read })).tensors)).toBe(expected);
+  }
+});
+
+it('a disk that fills up ends the run with its last checkpoint, which goes on to the same end', async () => {
+  const layers = [{ checkpoint: { interval: 1 } }];
+  const expected = await hashOf(await run(never));
+  const storage = new MemoryStorage('the disk');
+  const store = await RunStore.create(storage, resolveConfig(SMALL, ...layers));
+  const fillUp = (metric: Metric) => {
+    if (nameOf(metric) !== 'step 3') return;
+    storage.capacity = 0;
+  };
+  const { error, step } = await run(never, { layers, store, onMetric: fillUp });
+  expect(error).toBeInstanceOf(StorageFullError);
+  expect(error!.message).toMatch(
+    /^the disk is full: .*: the checkpoint of step 3 is lost\. The run can be resumed from step 2 once there is room\.$/,
+  );
+  expect(step).toBe(3);
+  expect((await listCheckpoints(storage)).at(-1)).toBe('step-000002');
+  await store.release();
+  storage.capacity = Infinity;
+  const opened = await RunStore.open(storage);
+  const { error: none } = await run(never, { layers, store: opened.store, resume: opened.snapshot });
+  expect(none).toBeUndefined();
+  const read = async (file: string) => storage.read(file);
+  expect(await hashWeights((await loadModel({ name: 'kept', read })).tensors)).toBe(expected);
 });

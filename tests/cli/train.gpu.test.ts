@@ -96,11 +96,11 @@ it('shows a line per step with rate and time left', async () => {
   expect(err).toMatch(/eval after {2}T=1 [\d.]+% {2}greedy [\d.]+%/);
 });
 
-it('layers TOML files under --set, and prints the result without a device', async () => {
+it('layers TOML files under --set, and prints the result and the memory it would take', async () => {
   const [a, b] = [join(scratch, 'a.toml'), join(scratch, 'b.toml')];
   writeFileSync(a, 'env = "even-digits"\nseed = 5\n[grpo]\nlr = 1e-4\nsteps = 7\n');
   writeFileSync(b, '[grpo]\nsteps = 8\n');
-  const { code, out } = await terrarium([
+  const { code, out, err } = await terrarium([
     'train',
     '--config',
     a,
@@ -112,6 +112,14 @@ it('layers TOML files under --set, and prints the result without a device', asyn
   ]);
   expect(code).toBe(0);
   expect(JSON.parse(out)).toMatchObject({ env: 'even-digits', seed: 5, grpo: { lr: 1e-4, steps: 8, group_size: 4 } });
+  expect(err).toMatch(
+    /Memory on .+ \(4096 tokens at a time, activations kept\):\n {2}weights +205 KiB\n[^]* {2}together +\d+\.\d MiB\n {2}of +[\d.]+ .iB\n$/,
+  );
+  const refused = await terrarium(['train', 'even-digits', '--set', 'memory.budget_mb=3', '--dry-run']);
+  expect(refused).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^UnfitConfigError: This run needs .*\n$/m) as string,
+  });
 });
 
 it('writes a folder that loads, and starts from a folder', async () => {
@@ -120,7 +128,10 @@ it('writes a folder that loads, and starts from a folder', async () => {
   const loaded = await loadModel(diskFolder(out));
   expect(await hashWeights(loaded.tensors)).toBe(done.weights_sha256);
   expect(lines(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).at(-1)).toMatchObject({ event: 'done' });
-  expect(JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'))).toMatchObject({ env: 'even-digits' });
+  expect(JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'))).toMatchObject({
+    seed: 1,
+    config: { env: 'even-digits' },
+  });
   const next = await train('even-digits', 1, ...SHORT, '--set', `start=${out}`);
   expect(next.eval_before).toEqual(done.eval_after);
 });
@@ -154,7 +165,10 @@ it('a run that fails leaves what it had learned, and says in one line why', asyn
   expect(err).not.toContain('    at ');
   expect((await loadModel(diskFolder(out))).config.family).toBe('qwen3');
   const events = lines(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).map(({ event }) => event);
-  expect(events).toEqual(['start', 'eval']);
+  expect(events).toEqual(['start', 'eval', 'diagnosis']);
+  expect(err).toMatch(
+    /^diagnosis, since step 1: Not a number\. .*\n  Set grpo\.entropy_coefficient to 0\.01 \(now 1e\+38\)/m,
+  );
 });
 
 it('a run that cannot start leaves no folder', async () => {

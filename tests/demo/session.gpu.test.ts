@@ -91,6 +91,11 @@ class Desk {
     return this.next('exported', undefined, from);
   }
 
+  /** Bytes of the buffers on the newest device. */
+  get liveBytes(): number {
+    return this.#gpus.at(-1)!.liveBytes;
+  }
+
   close(): void {
     for (const gpu of this.#gpus) gpu.destroy();
   }
@@ -134,6 +139,17 @@ it('of several runs asked for at once only the last is made', async () => {
   const runs = [desk.open(), desk.open(), desk.open()];
   await desk.next('status', ({ status }) => status === 'ready');
   expect(desk.notices.filter(({ type }) => type === 'opened').map(({ run }) => run)).toEqual(runs.slice(-1));
+});
+
+it('what a run takes of the memory is told before it starts, the copy of its starting model included', async () => {
+  desk = new Desk();
+  await desk.ready();
+  const { memory } = await desk.next('opened');
+  expect(memory).toMatchObject({ microBatchTokens: 4096, recompute: false });
+  expect(memory.parts.copies).toBe(memory.parts.weights);
+  // All that is alive; of the buffers for reading back, only those that were needed by now.
+  expect(desk.liveBytes).toBeGreaterThan(memory.bytes - memory.parts.readback);
+  expect(desk.liveBytes).toBeLessThanOrEqual(memory.bytes);
 });
 
 it('a device lost in the middle: the same weights, and every rollout saved once', async () => {
@@ -213,8 +229,8 @@ it('a run that fails by its own doing says which setting did it; the next one be
   desk.open({ ...CONFIG, grpo: { ...CONFIG.grpo, entropy_coefficient: 1e38 } });
   await desk.until('stopped', { type: 'play' });
   const { findings } = await desk.next('findings');
-  expect(findings).toMatchObject([
-    { kind: 'not-finite', settings: [{ key: 'grpo.entropy_coefficient', now: 1e38 }, { key: 'grpo.lr' }] },
+  expect(findings.map(({ kind, settings: [first] }) => [kind, first])).toEqual([
+    ['not-finite', { key: 'grpo.entropy_coefficient', now: 1e38, to: 0.01 }],
   ]);
 
   const second = desk.open();

@@ -1,8 +1,8 @@
 /** @file The page's picture of the trainer: what it makes of what the worker says, and of what it no longer listens to. */
 import { beforeEach, expect, it, vi } from 'vitest';
-import type { Command, Notice, RunNotice, ShownEvent } from '../../demo/protocol';
+import type { Command, Notice, RunNotice, ShownEvent, ShownRun } from '../../demo/protocol';
 import { Trainer } from '../../demo/trainer.svelte';
-import { resolveConfig } from '../../src/rl';
+import { newAbout, resolveConfig } from '../../src/rl';
 
 const { FakeWorker } = vi.hoisted(() => {
   /** A worker that the test speaks for. */
@@ -107,4 +107,40 @@ it('a worker that breaks is replaced with the next run', () => {
   expect(worker().commands).toMatchObject([{ type: 'open', run: 2 }]);
   worker().say(2, { type: 'status', status: 'ready' });
   expect(trainer).toMatchObject({ status: 'ready', error: null });
+});
+
+/** A run as the worker lists it. */
+function kept(id: string, more: Partial<ShownRun> = {}): ShownRun {
+  const about = newAbout(CONFIG, { adapter: 'a GPU', parent: null, created: '2025-01-31T12:00:00.000Z' });
+  const none = { problem: undefined, bytes: 1, newest: undefined, finished: false, inUse: false, checkpoints: [] };
+  return { id, about, step: 3, ...none, ...more };
+}
+
+it('offers a run that was left behind, once, and none that is finished, unreadable or open elsewhere', () => {
+  const others = [kept('a', { finished: true }), kept('b', { inUse: true }), kept('c', { about: undefined })];
+  trainer.open(CONFIG);
+  worker().say(1, { type: 'runs', runs: others, lasts: true });
+  expect(trainer.unfinished).toBeNull();
+  worker().say(1, { type: 'runs', runs: [kept('d')], lasts: true });
+  expect(trainer.unfinished).toBeNull(); // not left behind: it came later
+
+  trainer = new Trainer(() => undefined);
+  trainer.open(CONFIG);
+  worker().say(1, { type: 'runs', runs: [...others, kept('d')], lasts: true });
+  expect(trainer.unfinished?.id).toBe('d');
+  worker().say(1, { type: 'kept', id: 'e' });
+  expect(trainer.unfinished).toBeNull(); // another one has begun
+});
+
+it('resumes a run with its curves, and says what of it was damaged', () => {
+  trainer.open(CONFIG);
+  trainer.resume(kept('d'));
+  expect(worker().commands.slice(-2)).toMatchObject([{ type: 'resume', run: 2, id: 'd' }, { type: 'play' }]);
+  const metrics = [step(1), evaluated('before', 0), step(2)].flatMap((notice) =>
+    notice.type === 'event' ? [notice.event] : [],
+  );
+  worker().say(2, { type: 'restored', id: 'd', metrics, problems: ['checkpoint step-000003 is damaged'] });
+  expect(trainer.step).toBe(2);
+  expect(trainer.evals).toHaveLength(1);
+  expect(trainer).toMatchObject({ keptAs: 'd', recovery: 'checkpoint step-000003 is damaged' });
 });

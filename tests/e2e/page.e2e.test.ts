@@ -244,8 +244,8 @@ it('the URL holds the settings, and a reload brings them back', async () => {
   };
   await set('seed', '42');
   await set('grpo.lr', '0.002');
-  await page.select(byTestId('grpo.loss'), 'prime');
-  await page.waitForFunction(() => location.hash.includes('prime'));
+  await page.select(byTestId('grpo.loss'), 'dapo');
+  await page.waitForFunction(() => location.hash.includes('dapo'));
   const hash = await page.evaluate(() => location.hash);
   expect(hash).toContain('seed=42');
   expect(hash).toContain('grpo.lr=0.002');
@@ -255,7 +255,7 @@ it('the URL holds the settings, and a reload brings them back', async () => {
   expect([await value('seed'), await value('grpo.lr'), await value('grpo.loss'), await value('grpo.steps')]).toEqual([
     '42',
     '0.002',
-    'prime',
+    'dapo',
     '4',
   ]);
   expect(await page.evaluate(() => location.hash)).toBe(hash);
@@ -267,6 +267,20 @@ it('the URL holds the settings, and a reload brings them back', async () => {
     'not a multiple of grpo.group_size 5',
   );
   expect(await value('grpo.group_size')).toBe('8');
+});
+
+it('says how much memory a run takes before it is started, and what is too much', async () => {
+  const page = await open(`${QUICK}&memory.recompute=on`);
+  await waitForStatus(page, 'ready');
+  expect(await textOf(page, 'memory')).toMatch(
+    /^Needs \d+\.\d MiB of GPU memory: weights 205 KiB, .*\. Trains on 4096 tokens at a time, activations computed again\.$/,
+  );
+  await page.goto(`${site.url}${QUICK}&memory.budget_mb=2`);
+  await page.reload();
+  await waitForStatus(page, 'stopped');
+  const problem = await page.$eval('[role=alert]', (alert) => alert.textContent);
+  expect(problem).toMatch(/UnfitConfigError: This run needs .* 2\.00 MiB are allowed by memory\.budget_mb/);
+  expect(await page.$(byTestId('memory'))).toBeNull();
 });
 
 it('a link that makes no sense says what is wrong with it', async () => {

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import { describe, expect, it } from 'vitest';
 import { libraryEntry } from '../../src/envs';
-import { Diagnostician, FINDING_KINDS, PRESETS, configFields, nest, resolveConfig, valueAt } from '../../src/rl';
-import type { ConfigLayer, Diagnosis, FindingKind, Observed, TrainConfig } from '../../src/rl';
+import { FINDING_KINDS, PRESETS, configFields, nest, resolveConfig, valueAt } from '../../src/rl';
+import type { ConfigLayer, Diagnosis, FindingKind, Observed, TrainConfig, Diagnostician } from '../../src/rl';
 import { diagnosticianFor } from './observe';
 
 const FIXTURES = new URL('fixtures/', import.meta.url).pathname;
@@ -86,7 +86,7 @@ describe.each(Object.entries(EXPECTED))('lesson %s', (name, { kind, key, besides
     const changed = finding!.settings
       .filter(({ to }) => to !== null)
       .map((setting) => nest(setting.key, setting.to))
-      .reduce<TrainConfig>((all, change) => resolveConfig(all as unknown as ConfigLayer, change), config);
+      .reduce<TrainConfig>((all, change) => resolveConfig(all, change), config);
     expect(changed).not.toEqual(config);
     const args = { ...changed.env_args };
     for (const { key: removed } of finding!.settings.filter(({ to }) => to === null)) {

@@ -33,7 +33,7 @@ async function start(
   functions?: GrpoFunctions,
   sources?: ModelSources,
 ) {
-  return Run.create(await testGpu(), config(...layers), sources, environment(reward), functions);
+  return Run.create(await testGpu(), config(...layers), sources, environment(reward), { functions });
 }
 
 async function finish(run: Run, options?: RunOptions): Promise<RunEvent[]> {

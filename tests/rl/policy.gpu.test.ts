@@ -14,11 +14,12 @@ import {
 } from '../../src/model';
 import type { FileSource, ModelConfig, TrainingSequence } from '../../src/model';
 import { Random, deriveKey } from '../../src/random';
-import { Policy, loadModel, lossParameters, lossSettings, referenceLoss } from '../../src/rl';
+import { LOSS_NAMES, Policy, loadModel, lossParameters, lossSettings, referenceLoss } from '../../src/rl';
 import type { Objective } from '../../src/rl';
 import { deviceShortOfMemory } from '../checks/device';
 import { TINY, randomModel } from '../checks/generation';
 import { relativeError } from '../checks/report';
+import { tokenWeight } from '../checks/surrogate';
 import { countCalls } from '../counting';
 import { testGpu } from '../gpu';
 
@@ -46,6 +47,7 @@ function sequences(count: number, seed: number, longest = 40): TrainingSequence[
       ids: Array.from({ length }, () => random.below(TINY.vocabSize)),
       mask: Array.from({ length }, (_, i) => (i > length / 2 ? 1 : 0)),
       oldLogprobs: Array.from({ length }, () => -4 - random.next()),
+      referenceLogprobs: Array.from({ length }, () => -4 - random.next()),
       advantage: random.normal(),
     };
   });
@@ -158,40 +160,52 @@ it('one long and 31 short sequences cost what their tokens cost', async () => {
   gradients.destroy();
 });
 
-/** The loss in float64, from the log-probabilities that the policy has now. */
-async function expectedLoss({ trainProgram: train }: Policy, batch: TrainingSequence[], loss: Objective['loss']) {
+/** The loss in float64, from the log-probabilities and entropies that the policy has now. */
+async function expectedLoss({ trainProgram: train }: Policy, batch: TrainingSequence[], wanted: Objective) {
   train.load(packSequences(batch, TINY));
   const submission = new Submission(gpu);
   train.forward(submission);
-  const read = train.readLogprobs(submission);
+  const reads = [train.readLogprobs(submission), train.readEntropies(submission)];
   submission.submit();
-  const logprobs = [...new Float32Array(await read)];
-  const parts = batch.map(({ mask, oldLogprobs, advantage }) => {
-    const old = Array.from(oldLogprobs!).filter((_, i) => mask[i]);
-    return { new: logprobs.splice(0, old.length), old, reference: old.map(() => 0), advantage: advantage as number };
+  const [logprobs, entropies] = (await Promise.all(reads)).map((bytes) => [...new Float32Array(bytes)]);
+  let bonus = 0;
+  const tokens = batch.reduce((sum, { mask }) => sum + Array.from(mask).filter(Boolean).length, 0);
+  const totals = { ...wanted, tokens };
+  const parts = batch.map(({ mask, oldLogprobs, referenceLogprobs, advantage }) => {
+    const kept = (values: ArrayLike<number>) => Array.from(values).filter((_, i) => mask[i]);
+    const old = kept(oldLogprobs!);
+    const weight = tokenWeight(wanted.loss, totals, Math.max(1, old.length));
+    bonus += weight * entropies!.splice(0, old.length).reduce((sum, value) => sum + value, 0);
+    const reference = kept(referenceLogprobs!);
+    return { new: logprobs!.splice(0, old.length), old, reference, advantage: advantage as number };
   });
   expect(logprobs).toEqual([]);
-  const { settings, sequences: count, maxCompletionLength } = objective(batch.length, loss);
-  const tokens = parts.reduce((sum, { old }) => sum + old.length, 0);
-  return referenceLoss(loss, settings, { tokens, sequences: count, maxCompletionLength }, parts).loss;
+  return referenceLoss(wanted.loss, wanted.settings, totals, parts).loss - wanted.settings.entropyCoefficient * bonus;
 }
 
-it.each(['dapo', 'grpo', 'dr_grpo', 'prime'] as const)(
-  '%s: one micro-batch and four give the same step, of 150 sequences and the loss that float64 gives',
-  async (loss) => {
-    const batch = sequences(150, 7, 20);
+it.each(
+  LOSS_NAMES.flatMap((loss) => [
+    { loss, label: 'alone', given: {} },
+    { loss, label: 'with KL, entropy and two-sided clip', given: { beta: 0.1, entropyCoefficient: 0.02, delta: 1.5 } },
+  ]),
+)(
+  '$loss $label: one micro-batch and four give the same step, and the loss that float64 gives',
+  async ({ loss, given }) => {
+    const batch = sequences(80, 7, 20);
     const tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0);
     const small = await Policy.create(gpu, TINY, tokenizer, {
       optimizer: OPTIMIZER,
       microBatchTokens: Math.ceil(tokens / 3.8),
+      generator: { slots: 1 },
     });
+    const wanted = { ...objective(batch.length, loss), settings: lossSettings(loss, given) };
     policy.setWeights(initialValues(policy.weights, 1), 'test');
-    const expected = await expectedLoss(policy, batch, loss);
+    const expected = await expectedLoss(policy, batch, wanted);
     const results = [];
     for (const each of [policy, small]) {
       each.setWeights(initialValues(each.weights, 1), 'test');
       const before = gpu.stats.submits;
-      const report = await each.update(batch, objective(batch.length, loss), 1e-3);
+      const report = await each.update(batch, wanted, 1e-3);
       results.push({ report, submits: gpu.stats.submits - before, gradients: await each.gradients.readFlat() });
     }
     small.destroy();

@@ -5,7 +5,15 @@ import { MultiTurnEnv, Rubric, SingleTurnEnv, generated, tokenSamples } from '..
 import type { Message, RewardFunction, State } from '../../src/envs';
 import { DeviceLostError } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
-import { NoStarterError, NonFiniteUpdateError, Run, grpoStep, lossSettings, resolveConfig } from '../../src/rl';
+import {
+  NoStarterError,
+  NonFiniteUpdateError,
+  Run,
+  UnfitConfigError,
+  grpoStep,
+  lossSettings,
+  resolveConfig,
+} from '../../src/rl';
 import type { ConfigLayer, RunEvent, RunOptions, RunSnapshot, TrainConfig } from '../../src/rl';
 import { testGpu } from '../gpu';
 
@@ -259,6 +267,11 @@ it.each<[string, ConfigLayer, string]>([
     { sampling: { max_tokens: 64 } },
     "a prompt of 3 tokens and a reply of up to 64 (sampling.max_tokens) do not fit the model's context of 32",
   ],
+  [
+    'a cache that cannot hold one sequence',
+    { model: { layers: 9, kv_heads: 4, head_dim: 256 }, memory: { cache_mb: 1 } },
+    'do not fit the 0 tokens that 1 MiB of keys and values hold (memory.cache_mb)',
+  ],
   ['a context shorter than the reply', { model: { context: 8 } }, "do not fit the model's context of 8"],
 ])('refuses %s before anything is computed, and frees what it had reserved', async (_, layer, message) => {
   const gpu = await testGpu();
@@ -426,4 +439,52 @@ it('a conversation of several turns is one sequence of exact tokens, its prompt 
   expect(stats.prefillTokens - before.prefillTokens).toBe(firstPrompts + later.reduce((a, b) => a + b, 0));
   expect(report.update!.maxLogRatio).toBeLessThan(1e-4);
   run.destroy();
+});
+
+it('memory settings change what a run takes, and no bit of its weights', async () => {
+  const gpu = await testGpu();
+  const of = async (...layers: ConfigLayer[]) => {
+    const before = gpu.liveBytes;
+    const run = await start(gpu, config({ grpo: { steps: 2, warmup_steps: 0 } }, ...layers));
+    expect(gpu.liveBytes - before).toBe(run.memory.bytes - run.memory.parts.readback);
+    const events = await finish(run);
+    run.destroy();
+    const [first] = events;
+    expect(first).toMatchObject({ event: 'start', memory: run.memory });
+    return { hash: hashOf(events), bytes: run.memory.bytes };
+  };
+  const usual = await of();
+  for (const memory of [{ recompute: 'on' }, { slots: 5 }, { cache_mb: 1 }, { budget_mb: 20 }]) {
+    const other = await of({ memory });
+    expect(other.hash, JSON.stringify(memory)).toBe(usual.hash);
+    expect(other.bytes, JSON.stringify(memory)).toBeLessThan(usual.bytes);
+  }
+});
+
+it.each<[string, ConfigLayer]>([
+  ['a reference', { grpo: { beta: 0.01 } }],
+  ['rollouts sampled one step ahead', { grpo: { async_level: 1 }, memory: { slots: 7 } }],
+  ['both', { grpo: { async_level: 1, beta: 0.01 }, memory: { recompute: 'on' } }],
+])('%s: planned as they are made', async (_, layer) => {
+  const gpu = await acquireNodeGpu();
+  const run = await start(gpu, config(layer));
+  const { bytes, parts } = run.memory;
+  expect(gpu.liveBytes).toBe(bytes - parts.readback);
+  expect(parts.copies % parts.weights).toBe(0);
+  expect(parts.copies).toBeGreaterThan(0);
+  await run.snapshot();
+  expect(gpu.liveBytes).toBe(bytes);
+  run.destroy();
+  expect(gpu.liveBytes).toBe(parts.readback);
+  gpu.destroy();
+});
+
+it('a run that does not fit the memory is refused before a single buffer is made', async () => {
+  const gpu = await testGpu();
+  const before = { ...gpu.stats };
+  await expect(start(gpu, config({ memory: { budget_mb: 4 } }))).rejects.toThrow(UnfitConfigError);
+  await expect(start(gpu, config({ memory: { budget_mb: 4 } }))).rejects.toThrow(
+    '4.00 MiB are allowed by memory.budget_mb',
+  );
+  expect(gpu.stats).toEqual(before);
 });

@@ -14,7 +14,8 @@ export const MODEL: Files = new Map([
 ]);
 
 export function started(): RunEvent {
-  return { event: 'start', env: 'even-digits', seed: 1, adapter: 'a GPU', parameters: 4, start: 'scratch' };
+  const run = { env: 'even-digits', seed: 1, adapter: 'a GPU', parameters: 4, start: 'scratch' };
+  return { event: 'start', ...run } as RunEvent;
 }
 
 export function evaluated(step: number, t1: number): RunEvent {
