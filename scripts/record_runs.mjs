@@ -16,6 +16,8 @@ const ENVIRONMENTS = [
   'alphabet-sort-mini',
   'tool-test-mini',
   'wiki-search-mini',
+  'wordle-mini',
+  'kuhn-poker',
 ];
 
 /** What depends on the machine's speed, or is a result of the diagnosis itself, has no place in a fixture. */

@@ -15,7 +15,7 @@ import { Rubric } from './rubric';
 import type { ScoreCard } from './rubric';
 import { traceOf } from './state';
 import type { State } from './state';
-import { now, traceError } from './trace';
+import { bySeat, now, traceError } from './trace';
 import type { Trace } from './trace';
 import type { ChatModel, Message, PreviousTurn, SamplingArgs, ToolSchema, TurnTokens } from './types';
 
@@ -158,9 +158,10 @@ export abstract class Environment {
   }
 
   /**
-   * Plays one task several times, all at once, and scores the rollouts as a group.
+   * Plays one task several times, all at once, and scores the rollouts as a group. In an environment of several seats
+   * each seat that is trained has a trace, and the traces of a seat are a group of their own.
    * @param onTrace called as each rollout is done: scored, unless the rubric has group functions, which need them all
-   * @returns in the order of `rollouts`
+   * @returns in the order of `rollouts`, those of one rollout in the order of its seats
    */
   async rolloutGroup(
     example: Example,
@@ -169,19 +170,24 @@ export abstract class Environment {
     onTrace?: (trace: Trace) => void,
   ): Promise<Trace[]> {
     const { rubric, parser } = this;
-    const cards = await Promise.all(
+    const played = await Promise.all(
       rollouts.map(async (options) => {
-        const state = await this.#play(example, model, options);
-        const card = rubric.open(state, parser);
-        await scored(card, () => card.scoreAlone());
-        if (!rubric.hasGroupRewards) onTrace?.(traceOf(state));
-        return card;
+        const states = this.scoredStates(await this.#play(example, model, options));
+        const cards = states.map((state) => rubric.open(state, parser));
+        for (const card of cards) await scored(card, () => card.scoreAlone());
+        if (!rubric.hasGroupRewards) onTrace?.(traceOf(states[0]!));
+        return cards;
       }),
     );
-    await rubric.close(cards);
-    const traces = cards.map(({ state }) => traceOf(state));
-    if (rubric.hasGroupRewards && onTrace) traces.forEach(onTrace);
-    return traces;
+    const cards = played.flat();
+    for (const group of bySeat(cards, ({ state }) => state.seat)) await rubric.close(group);
+    if (rubric.hasGroupRewards && onTrace) for (const [first] of played) onTrace(traceOf(first!.state));
+    return cards.map(({ state }) => traceOf(state));
+  }
+
+  /** What of a rollout is scored and recorded, at least one state: itself, or in a game of several seats each one's view. */
+  protected scoredStates(rollout: State): readonly State[] {
+    return [rollout];
   }
 
   /** The harness: talks to the model until the rollout is over, filling `completion`, `turns` and `stopCondition`. */

@@ -65,7 +65,7 @@ export abstract class MultiTurnEnv extends Environment {
         const start = now();
         state.completion.push(...(await this.envResponse(state)));
         state.timing.environment.push({ start, end: now() });
-        if (state.finalEnvResponse) continue;
+        if (state.finalEnvResponse || state.error) continue;
       }
       await this.takeTurn(state, model, options);
       if (state.promptTooLong) state.completion.splice(read); // an answer that the model never read

@@ -46,6 +46,8 @@ export interface Trace {
   draw: number;
   /** Index within the group of rollouts of one prompt. */
   rollout: number;
+  /** Whose view this is, where the environment has several seats: a rollout then has a trace for each that is trained. */
+  seat?: string;
   prompt: Message[];
   /** Everything after the prompt: replies of the model and of the environment. */
   completion: Message[];
@@ -140,6 +142,18 @@ export function prefixBreaks(turns: readonly Turn[]): number {
 
 function extendsTokens(ids: readonly number[], prefix: readonly number[]): boolean {
   return ids.length >= prefix.length && prefix.every((id, i) => id === ids[i]);
+}
+
+/** Parts a list into those of each seat, in the order in which the seats appear; one part where there are no seats. */
+export function bySeat<T>(list: readonly T[], seatOf: (item: T) => string | undefined): T[][] {
+  const parts = new Map<string | undefined, T[]>();
+  for (const item of list) {
+    const seat = seatOf(item);
+    const part = parts.get(seat);
+    if (part) part.push(item);
+    else parts.set(seat, [item]);
+  }
+  return [...parts.values()];
 }
 
 /** Tokens the model sampled. */

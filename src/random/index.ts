@@ -43,6 +43,8 @@ export const PURPOSE = {
   environment: 5,
   order: 6,
   evaluation: 7,
+  seat: 8,
+  judge: 9,
 } as const;
 
 /** The key at the end of a path: `deriveKey(seed, PURPOSE.sampling, draw, example, rollout, seat)`. */

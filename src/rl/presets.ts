@@ -60,4 +60,17 @@ export const PRESETS: Readonly<Record<string, ConfigLayer>> = {
     sft: { ...CARELESS, careless: 0.5 },
     grpo: { ...GRPO, lr: 5e-4 },
   },
+  'wordle-mini': {
+    start: 'starter',
+    model: tinyModel('wordle-mini', { context: 32 }),
+    sft: { ...CARELESS, eval_interval: 100 },
+    grpo: GRPO,
+  },
+  // Knows the rules and plays nearly at random. Entropy keeps both moves in play, without which self-play soon always bets.
+  'kuhn-poker': {
+    start: 'starter',
+    model: tinyModel('kuhn-poker', { hidden_size: 48, head_dim: 12, context: 32 }),
+    sft: { steps: 150, target: 1, careless: 0.7, careless_steps: 60 },
+    grpo: { steps: 40, batch_size: 384, group_size: 16, lr: 5e-4, entropy_coefficient: 0.3 },
+  },
 };

@@ -1,10 +1,11 @@
 /** @file Groups of rollouts: which tasks, which random keys, and everything in flight at once. */
+import { bySeat } from '../envs';
 import type { ChatModel, Environment, SamplingArgs, Trace } from '../envs';
 import { PURPOSE, deriveKey } from '../random';
 import type { Task } from './tasks';
 import { taskAt } from './tasks';
 
-/** The rollouts of one prompt. */
+/** The rollouts of one prompt; in a game of several seats those of one seat, which are compared with each other alone. */
 export interface Group {
   exampleId: number;
   /** How often the example was used before. */
@@ -32,15 +33,16 @@ export interface RolloutPlan {
 export async function rolloutGroups(env: Environment, model: ChatModel, plan: RolloutPlan): Promise<Group[]> {
   const { tasks } = plan;
   const examples = await Promise.all(tasks.map(({ exampleId }) => env.example(exampleId, plan.split)));
-  const groups = tasks.map(async ({ exampleId, draw }, i): Promise<Group> => {
+  const groups = tasks.map(async ({ exampleId, draw }, i): Promise<Group[]> => {
     const { sampling, signal } = plan;
     const rollouts = Array.from({ length: plan.groupSize }, (_, rollout) => {
       const key = deriveKey(plan.seed, plan.purpose, draw, exampleId, rollout, 0);
       return { draw, rollout, key, sampling, signal };
     });
-    return { exampleId, draw, traces: await env.rolloutGroup(examples[i]!, model, rollouts, plan.onTrace) };
+    const traces = await env.rolloutGroup(examples[i]!, model, rollouts, plan.onTrace);
+    return bySeat(traces, ({ seat }) => seat).map((ofSeat) => ({ exampleId, draw, traces: ofSeat }));
   });
-  return Promise.all(groups);
+  return (await Promise.all(groups)).flat();
 }
 
 /** Not one rollout could be played: the model is broken, and rewards of 0 would hide it. */

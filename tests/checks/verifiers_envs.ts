@@ -3,7 +3,7 @@
  * give. Environments that we ship are scored by their own rubrics; of the others the fixture names functions and weights,
  * and the functions below say their rules in our terms.
  */
-import { EnvGroup, Rubric, SingleTurnEnv, libraryEntry, rows, sequenceRatio } from '../../src/envs';
+import { EnvGroup, Judge, Rubric, SingleTurnEnv, letterGrade, libraryEntry, rows, sequenceRatio } from '../../src/envs';
 import type { ChatModel, Environment, Message, RewardArgs, RewardFunction } from '../../src/envs';
 import { wikiTools } from '../../src/envs/library/wiki-search/full';
 import { extractBoxedAnswer } from '../../src/envs/math/extract';
@@ -233,16 +233,10 @@ const FUNCTIONS: Record<string, (judge: ChatModel, fixture: Fixture) => Function
         Number(/(?<![\p{L}\p{N}_])(?:[0-9]|10)(?![\p{L}\p{N}_])/u.exec(await ask(args))?.[0] ?? 0) / 10,
     };
   },
+  // Where upstream gives 0 for a reply without a grade, ours is an error of the reward.
   continuation_quality: (model) => {
     const ask = judge(model);
-    const parser = new XMLParser(['grade'], { answerField: 'grade' });
-    const worth: Record<string, number> = { A: 1, B: 0.75, C: 0.5, D: 0.25 };
-    return {
-      grade_reward: async (args) => {
-        const grade = pythonStrip(parser.parse(await ask(args)) ?? '');
-        return worth[grade.replaceAll(/[+-]/g, '').toUpperCase()] ?? 0;
-      },
-    };
+    return { grade_reward: async (args) => letterGrade(await ask(args)) ?? 0 };
   },
 };
 
@@ -331,17 +325,8 @@ function judgeModel(reply = ''): ScriptedModel {
 
 /** Asks a judge about the answer to the last message of the prompt; the same question is asked once. */
 function judge(model: ChatModel): (args: RewardArgs) => Promise<string> {
-  const replies = new Map<string, Promise<string>>();
-  return ({ prompt, answer, response }) => {
-    const content = `Question: ${prompt.at(-1)?.content ?? ''}\nAnswer: ${answer}\nResponse: ${response}\nIs it right?`;
-    const known = replies.get(content);
-    if (known) return known;
-    const asked = model
-      .complete({ messages: [{ role: 'user', content }], sampling: { temperature: 0 }, key: [0, 0] })
-      .then(({ message }) => message.content);
-    replies.set(content, asked);
-    return asked;
-  };
+  const asked = new Judge(model);
+  return (args) => asked.ask(args);
 }
 
 /** The tools of the shipped wiki-search on upstream's pages. Errors are ours in wording. */

@@ -1,7 +1,17 @@
 /** @file Rubrics, rubric groups and environment groups beside upstream's own scores (rubric.json). */
-import { EnvGroup, Rubric, RubricGroup, SingleTurnEnv, XMLParser, groupReward, rows } from '../../src/envs';
+import {
+  EnvGroup,
+  JudgeRubric,
+  Rubric,
+  RubricGroup,
+  SingleTurnEnv,
+  XMLParser,
+  groupReward,
+  rows,
+} from '../../src/envs';
 import type { AnyReward, GroupRewardArgs, Message, Parser, RewardArgs, State } from '../../src/envs';
 import { MaybeThinkParser, extractBoxedAnswer } from '../../src/envs';
+import { ScriptedModel } from '../scripted';
 import { readJsonFile } from './files';
 import { exempt, golden } from './golden';
 import type { GoldenCase } from './golden';
@@ -191,6 +201,7 @@ export async function rubricCases(dir: string): Promise<GoldenCase[]> {
     cases: ScoreCase[];
     constructor: { rubric: UpstreamRubric; raises?: { message: string }; expected?: unknown }[];
     env_group: ScoreCase[];
+    judge: JudgeCase[];
   };
   const cases: GoldenCase[] = fixture.group_detection.map(({ function: name, is_group: expected }) =>
     golden(FILE, `group_detection ${name}`, typeof named(name) !== 'function', expected),
@@ -210,7 +221,63 @@ export async function rubricCases(dir: string): Promise<GoldenCase[]> {
     const result = await scoreCase({ ...test, id: `env_group ${i}` }, withoutTurns(groupOf(test.environments!)));
     cases.push(result);
   }
+  for (const [i, test] of fixture.judge.entries()) cases.push(...(await judgeCases(test, i)));
   return cases;
+}
+
+/** A rubric that asks a judge, who answers by a script. */
+interface JudgeCase {
+  judge_prompt_template: string;
+  parser: string;
+  /** `(raises)`: the request fails; null: a reply without text. */
+  judge_replies: (string | null)[];
+  judge_sampling_args: { max_tokens?: number; temperature?: number | null };
+  functions: Record<string, string>;
+  state: UpstreamState;
+  expected: ScoreExpectation;
+  judge_requests: { messages: Message[]; max_completion_tokens?: number; temperature?: number }[];
+}
+
+/** What the judge was asked, and the scores by its replies. */
+async function judgeCases(test: JudgeCase, index: number): Promise<GoldenCase[]> {
+  const id = `judge ${index}`;
+  const { max_tokens: maxTokens, temperature } = test.judge_sampling_args;
+  let call = 0;
+  const judge = new ScriptedModel(() => {
+    const reply = test.judge_replies[call++];
+    return reply === '(raises)' ? new Error('the judge failed') : (reply ?? '');
+  });
+  const parser = PARSERS[test.parser]?.();
+  const rubric = new JudgeRubric({
+    judge,
+    prompt: test.judge_prompt_template,
+    sampling: { ...(maxTokens !== undefined && { maxTokens }), ...(temperature != null && { temperature }) },
+    functions: Object.fromEntries(
+      Object.keys(test.functions).map((name) => {
+        const word = name.replace('_reward', '');
+        return [name, async (_: RewardArgs, ask: () => Promise<string>) => (await ask()).toLowerCase().includes(word)];
+      }),
+    ),
+    ...(parser && { parser }),
+  });
+  const state = stateOf(test.state);
+  await rubric.scoreRollout(state);
+  const asked = judge.requests.map(({ messages, sampling }) => ({
+    messages,
+    max_completion_tokens: sampling.maxTokens,
+    temperature: sampling.temperature,
+  }));
+  const expectedRequests = test.judge_requests.map(({ messages, max_completion_tokens, temperature: degree }) => {
+    return { messages, max_completion_tokens, temperature: degree };
+  });
+  const requests = golden(FILE, `${id} requests`, asked, expectedRequests);
+  if (test.judge_replies.includes('(raises)') && state.error)
+    return [requests, exempt(FILE, id, test.expected, THROWS)];
+  if (test.judge_replies.includes(null)) {
+    return [requests, exempt(FILE, id, test.expected, 'a message without content: our Message always has one')];
+  }
+  delete state.metrics.judge_calls;
+  return [requests, golden(FILE, id, resultOf(state, false), test.expected)];
 }
 
 /** Leaves `num_turns` out, which upstream's environments gained only later. */

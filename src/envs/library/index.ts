@@ -2,20 +2,25 @@
 import { alphabetSort, alphabetSortMini } from './alphabet-sort';
 import { arithmetic, arithmeticMini } from './arithmetic';
 import { codeMath, codeMathMini } from './code-math';
+import { continuation } from './continuation';
 import { doublecheck } from './doublecheck';
 import type { LibraryEntry } from './entry';
 import { evenDigits } from './even-digits';
 import { GROUP_SEPARATOR, groupEntry } from './group_entry';
+import { kuhnPoker } from './kuhn-poker';
 import { letterSort } from './letter-sort';
 import { nearestName } from './nearest';
+import { numberGuessing } from './number-guessing';
+import { reasoning } from './reasoning';
 import { reverseText } from './reverse-text';
 import { sentenceRepeater } from './sentence-repeater';
 import { toolTest, toolTestMini } from './tool-test';
 import { wikiSearch, wikiSearchMini } from './wiki-search';
-import { wordle } from './wordle';
+import { wordle, wordleMini } from './wordle';
 
 export { EnvironmentOptionsError } from './entry';
 export type { LibraryEntry, TinyNeeds } from './entry';
+export { loadEnvironment as loadContinuation } from './continuation';
 export { WIKI_VOCABULARY } from './wiki-search';
 
 export const LIBRARY: readonly LibraryEntry[] = [
@@ -29,12 +34,17 @@ export const LIBRARY: readonly LibraryEntry[] = [
   alphabetSortMini,
   sentenceRepeater,
   wordle,
+  wordleMini,
   toolTest,
   toolTestMini,
   wikiSearch,
   wikiSearchMini,
   codeMath,
   codeMathMini,
+  numberGuessing,
+  reasoning,
+  continuation,
+  kuhnPoker,
 ];
 
 /** An environment that is not in the library. */

@@ -48,7 +48,7 @@ export const ENTROPY_BONUS: Rule = {
   confirm: 2,
   look(history) {
     const { entropy_coefficient: coefficient } = history.config.grpo;
-    if (coefficient <= 0 || history.steps.length < 2 * WINDOW) return 'unclear';
+    if (coefficient <= 0 || history.steps.length < 2 * WINDOW || history.isZeroSum) return 'unclear';
     const [before, now] = [history.recent(WINDOW, WINDOW), history.recent(WINDOW)];
     const [was, is] = [average(before, entropyOf)!, average(now, entropyOf)!];
     const solved = average(now, ({ solveRate }) => solveRate)!;

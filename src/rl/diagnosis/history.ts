@@ -38,6 +38,11 @@ export class History {
     return this.steps.slice(0, count);
   }
 
+  /** Whether what one rollout wins another loses, as in a game against oneself: then no mean says how well it is played. */
+  get isZeroSum(): boolean {
+    return this.steps.every(({ reward }) => reward.mean === 0) && this.steps.some(({ reward }) => reward.max > 0);
+  }
+
   /** Lowest and highest reward that any rollout had: rewards need not lie between 0 and 1. */
   rewardRange(): { low: number; high: number } {
     return {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { libraryEntry } from '../../../src/envs';
 import { MOST_GUESSES, WordleGame, marksOf } from '../../../src/envs/library/wordle/game';
+import { MINI_VOCABULARY, MINI_WORDS } from '../../../src/envs/library/wordle/mini';
 import { SECRETS, WORDS, isWord } from '../../../src/envs/library/wordle/words';
 import { Random, deriveKey } from '../../../src/random';
 import { ScriptedModel } from '../../scripted';
@@ -198,5 +199,47 @@ describe('the words', () => {
     const trained = new Set(await asked('train', 0, 5000));
     expect(trained.size).toBe(SECRETS.length - length);
     for (const word of held) expect(trained).not.toContain(word);
+  });
+});
+
+describe('wordle-mini', () => {
+  const mini = libraryEntry('wordle-mini').load();
+  const playMini = async (answer: string, ...replies: string[]) => {
+    let turn = 0;
+    const model = new ScriptedModel(() => replies[Math.min(turn++, replies.length - 1)]!);
+    const trace = await mini.rollout({ exampleId: 0, question: '?', answer }, model, ROLLOUT);
+    const said = trace.completion.filter(({ role }) => role === 'user').map(({ content }) => content);
+    return { ...trace, said };
+  };
+
+  it('says marks and nothing else, and a win is worth 1', async () => {
+    const { said, reward, metrics } = await playMini('apt', 'tab', 'ape', 'apt');
+    expect(said).toEqual(['YYX', 'GGX', 'GGG']);
+    expect([reward, metrics.guesses]).toEqual([1, 3]);
+  });
+
+  it('is lost after four guesses, whatever they are', async () => {
+    expect(await playMini('apt', 'tab')).toMatchObject({ reward: 0, said: ['YYX', 'YYX', 'YYX', 'YYX'] });
+    for (const nothing of ['', 'APT', 'apt ', 'zzz', '?', 'GGG', 'x'.repeat(100_000)]) {
+      expect(await playMini('apt', nothing)).toMatchObject({ reward: 0, said: ['-', '-', '-', '-'], error: null });
+    }
+  });
+
+  it('has words of three letters that can all be found: marks tell any two of them apart', () => {
+    expect(new Set(MINI_WORDS).size).toBe(MINI_WORDS.length);
+    for (const word of MINI_WORDS) {
+      expect(word).toMatch(/^[abdenprt]{3}$/);
+      for (const guess of MINI_WORDS) expect(MINI_VOCABULARY).toContain(marksOf(guess, word));
+    }
+  });
+
+  it('asks every word once a round, in another order each', async () => {
+    const round = async (split: 'train' | 'eval', first: number) =>
+      Promise.all(MINI_WORDS.map(async (_, i) => (await mini.example(first + i, split)).answer!));
+    for (const split of ['train', 'eval'] as const) {
+      const [one, two] = [await round(split, 0), await round(split, MINI_WORDS.length)];
+      for (const words of [one, two]) expect([...words].sort()).toEqual([...MINI_WORDS].sort());
+      expect(one).not.toEqual(two);
+    }
   });
 });

@@ -3,13 +3,11 @@ import { z } from 'zod';
 import { PURPOSE, Random, deriveKey } from '../../../random';
 import { generated, rows } from '../../dataset';
 import type { Dataset } from '../../dataset';
-import { MultiTurnEnv } from '../../multi_turn';
-import type { MultiTurnOptions } from '../../multi_turn';
-import type { State } from '../../state';
-import type { Message } from '../../types';
+import { TextGameEnv } from '../../text_game';
 import { libraryEntryOf, seedOption } from '../entry';
 import { isHeldOut } from '../held_out';
 import { WordleGame } from './game';
+import { MINI_CONTEXT, MINI_VOCABULARY, loadMini } from './mini';
 import { demonstration } from './player';
 import { parser, rubric } from './rewards';
 import { SECRETS } from './words';
@@ -31,31 +29,30 @@ const QUESTION = 'Guess the secret word.';
 /** Above what a lost game can be worth, below every game that was won. */
 const PASS_THRESHOLD = 1.05;
 
-/** Plays the game about the row's `answer` and says what the game says. */
-export class WordleEnv extends MultiTurnEnv {
-  constructor(options: MultiTurnOptions) {
-    super(options);
-    this.addSetup('game', (state) => {
-      state.scratch.game = new WordleGame(state.answer);
-    });
-  }
+const options = z.object({
+  seed: seedOption,
+  size: z.enum(['full', 'mini']).default('full').describe('Five letters for pretrained models, or three for tiny ones'),
+});
 
-  /** As in verifiers a reply without a guess repeats the one before. */
-  protected override envResponse(state: State): Message[] {
-    const { game } = state.scratch as { game: WordleGame };
-    const { text, over } = game.submit(this.parser.parseAnswer(state.completion));
-    const response: Message[] = [{ role: 'user', content: text }];
-    if (over) state.finalEnvResponse = response;
-    return response;
-  }
+export function loadEnvironment(given: z.output<typeof options>): TextGameEnv {
+  return given.size === 'mini' ? loadMini(given) : full(given);
 }
 
-const options = z.object({ seed: seedOption });
-
-export function loadEnvironment({ seed }: z.output<typeof options>): WordleEnv {
-  return new WordleEnv({
+function full({ seed }: { seed: number }): TextGameEnv {
+  return new TextGameEnv({
     name: 'wordle',
     ...datasets(seed),
+    start: ({ answer }) => {
+      const game = new WordleGame(answer);
+      return {
+        step: (guess) => {
+          const { text, over } = game.submit(guess);
+          return { observation: text, done: over };
+        },
+      };
+    },
+    // As in verifiers a reply without a guess repeats the one before.
+    read: ({ completion }) => parser.parseAnswer(completion),
     systemPrompt: SYSTEM_PROMPT,
     parser,
     rubric,
@@ -84,4 +81,15 @@ export const wordle = libraryEntryOf({
   examplePrompts: [QUESTION],
   options,
   load: loadEnvironment,
+});
+
+export const wordleMini = libraryEntryOf({
+  name: 'wordle-mini',
+  title: 'Wordle, mini',
+  summary: 'Find a word of three letters in four guesses.',
+  tags: ['game', 'text', 'multi-turn'],
+  examplePrompts: ['?'],
+  tiny: { vocabulary: MINI_VOCABULARY, context: MINI_CONTEXT },
+  options: options.pick({ seed: true }),
+  load: loadMini,
 });
