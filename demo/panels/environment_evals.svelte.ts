@@ -35,7 +35,8 @@ export class ShownEval {
 
   get title(): string {
     const { env, examples, rollouts, temperature } = this.order;
-    const weights = this.kind === 'start' || this.step === null ? 'starting weights' : `weights of step ${this.step}`;
+    const current = this.step === null ? 'weights as they are' : `weights of step ${this.step}`;
+    const weights = this.kind === 'start' ? 'starting weights' : current;
     const model = this.kind === 'endpoint' ? this.endpoint : weights;
     const sampling = temperature === 0 ? 'greedy' : `T=${temperature}`;
     return `${this.id}. ${env}, ${model}, ${examples} × ${rollouts}, ${sampling}`;
