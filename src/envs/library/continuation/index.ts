@@ -5,9 +5,8 @@ import { JudgeRubric, letterGrade, verdict } from '../../judge_rubric';
 import { SingleTurnEnv } from '../../multi_turn';
 import type { ChatModel } from '../../types';
 import { libraryEntryOf, seedOption } from '../entry';
-import { splitDatasets } from '../held_out';
+import { lazySplitDatasets } from '../held_out';
 import { GRADE_PROMPT, scriptedJudge } from './judge';
-import { drawStory } from './story';
 
 const options = z
   .object({
@@ -30,9 +29,12 @@ export function loadEnvironment(
 ): SingleTurnEnv {
   return new SingleTurnEnv({
     name: 'continuation',
-    ...splitDatasets(seed, (random) => {
-      const { hero, beginning, continuation } = drawStory(random);
-      return { question: beginning, answer: continuation, info: { hero } };
+    ...lazySplitDatasets(seed, async () => {
+      const { drawStory } = await import('./lazy-story');
+      return (random) => {
+        const { hero, beginning, continuation } = drawStory(random);
+        return { question: beginning, answer: continuation, info: { hero } };
+      };
     }),
     systemPrompt: 'Go on with the story in one or two sentences. Write nothing but the continuation.',
     rubric: new JudgeRubric({ judge, prompt: GRADE_PROMPT, functions: { grade_reward: verdict(letterGrade) } }),
