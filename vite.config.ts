@@ -14,12 +14,16 @@ export default defineConfig(({ mode }) => {
         outDir: 'dist/cli',
         emptyOutDir: true,
         minify: false,
-        rolldownOptions: { input: { main: 'cli/main.ts' }, external: ['webgpu', ...builtinModules, /^node:/] },
+        rolldownOptions: {
+          input: { main: 'cli/main.ts', 'sandbox-worker': 'src/envs/sandbox/lazy-worker.ts' },
+          external: ['webgpu', ...builtinModules, /^node:/],
+        },
       },
     };
   }
   if (mode === 'lib') {
     return {
+      base: './', // the worker of the sandboxes lies beside the library
       build: {
         target,
         outDir: 'dist/lib',
@@ -28,6 +32,7 @@ export default defineConfig(({ mode }) => {
         lib: { entry: 'src/index.ts', formats: ['es' as const], fileName: 'terrarium' },
         rolldownOptions: { external: ['zod'] },
       },
+      worker: { format: 'es' as const },
     };
   }
   return {

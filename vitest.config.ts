@@ -6,12 +6,16 @@ export default defineConfig({
   plugins: [svelte()],
   test: {
     projects: [
-      { extends: true, test: { name: 'unit', include: ['tests/**/*.unit.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'unit', include: ['tests/**/*.unit.test.ts'], setupFiles: ['tests/sandbox_worker.ts'] },
+      },
       {
         extends: true,
         test: {
           name: 'gpu',
           include: ['tests/**/*.gpu.test.ts'],
+          setupFiles: ['tests/sandbox_worker.ts'],
           fileParallelism: false,
           isolate: false,
           pool: 'forks',

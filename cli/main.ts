@@ -1,4 +1,5 @@
 /** @file The command line: `terrarium <command> ...`. */
+import { nodeWorker, provideSandboxWorker } from '../src/envs';
 import { EVAL_USAGE, evalCommand } from './eval';
 import { INIT_USAGE, initCommand } from './init';
 import { RUNS_USAGE, runsCommand } from './runs';
@@ -40,6 +41,9 @@ function describe(error: unknown): string {
   const isBug = ['Error', 'TypeError', 'RangeError', 'ReferenceError'].includes(error.name);
   return isBug ? (error.stack ?? error.message) : `${error.name}: ${error.message}`;
 }
+
+// Built beside this file.
+provideSandboxWorker(() => nodeWorker(new URL('./sandbox-worker.js', import.meta.url)));
 
 // Dawn keeps the process alive while its GPU object lives: leave explicitly.
 process.exit(await main(process.argv.slice(2)));

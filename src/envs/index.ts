@@ -1,4 +1,5 @@
 /** @file Environments: tasks, harness, rewards. Runs in any JavaScript engine, without a GPU. */
+export * from './code_env';
 export * from './dataset';
 export * from './deadline';
 export * from './env_group';
@@ -18,6 +19,8 @@ export * from './multi_turn';
 export * from './parser';
 export * from './parsers';
 export * from './rubric';
+export * from './sandbox';
+export * from './sandbox_env';
 export * from './similarity';
 export * from './state';
 export * from './text_game';

@@ -14,6 +14,8 @@ import { SCHEDULES } from './schedule';
 const count = z.int().positive();
 const countOrZero = z.int().nonnegative();
 const rate = z.number().nonnegative().max(1);
+/** At 1 a moment would never move, and its bias correction divides by 0. */
+const decay = z.number().nonnegative().lt(1);
 const weight = z.number().nonnegative();
 const learningRate = z.number().positive().max(1);
 
@@ -118,8 +120,8 @@ const samplingSchema = z.strictObject({
 });
 
 const optimizerSchema = z.strictObject({
-  beta1: rate.default(0.9).describe("AdamW's first decay"),
-  beta2: rate.default(0.95).describe("AdamW's second decay"),
+  beta1: decay.default(0.9).describe("AdamW's first decay"),
+  beta2: decay.default(0.95).describe("AdamW's second decay"),
   epsilon: z.number().positive().default(1e-8).describe("AdamW's epsilon"),
   weight_decay: z.number().nonnegative().default(0).describe('On matrices'),
   max_norm: z.number().nonnegative().default(1).describe('Largest global gradient norm; 0 = no clipping'),

@@ -53,6 +53,13 @@ export const PRESETS: Readonly<Record<string, ConfigLayer>> = {
     },
     grpo: { steps: 24, lr: 3e-4 },
   },
+  // The same habit: answering without running any code.
+  'code-math-mini': {
+    start: 'starter',
+    model: tinyModel('code-math-mini'),
+    sft: { ...CARELESS, careless: 0.5 },
+    grpo: { ...GRPO, lr: 5e-4 },
+  },
   'wordle-mini': {
     start: 'starter',
     model: tinyModel('wordle-mini', { context: 32 }),

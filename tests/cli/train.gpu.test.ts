@@ -200,7 +200,7 @@ it.each([
   [['train', 'even-digits', '--set', 'grpo.stepz=1'], 'ConfigError: unknown key grpo.stepz; did you mean grpo.steps?'],
   [['train', 'even-digits', '--set', 'grpo.lr=fast'], 'ConfigError: grpo.lr: '],
   [['train', 'even-digits', '--seed=-1'], 'ConfigError: seed: '],
-  [['train', 'even-digits', '--config', '/nowhere.toml'], 'ConfigError: --config /nowhere.toml: no such file'],
+  [['train', 'even-digits', '--config', '/nowhere.toml'], 'ConfigError: /nowhere.toml: no such file'],
   [['train', 'even-digits', '--sed', '1'], "Unknown option '--sed'"],
   [['train', 'even-digits', '--set', 'start=/nowhere'], 'CheckpointError: /nowhere: config.json is missing'],
   [['train', 'even-digits', '--set', 'start=starter'], 'NoStarterError: even-digits has no starter checkpoint'],

@@ -42,6 +42,7 @@ it.each([
     { env: 'reverse-text', grpo: { steps: 10, schedule: 'cosine', warmup_steps: 3, decay_steps: 8 } },
     'grpo.warmup_steps 3 + grpo.decay_steps 8 exceed grpo.steps 10',
   ],
+  [{ env: 'reverse-text', optimizer: { beta2: 1 } }, 'optimizer.beta2: '],
   [{ env: 'reverse-text', grpo: { decay_steps: 8 } }, 'nothing decays; set linear or cosine'],
   [{ env: 'reverse-text', grpo: { async_level: 2 } }, 'grpo.async_level: '],
   [

@@ -1,6 +1,7 @@
 /** @file The environments that ship with Terrarium, by name. */
 import { alphabetSort, alphabetSortMini } from './alphabet-sort';
 import { arithmetic, arithmeticMini } from './arithmetic';
+import { codeMath, codeMathMini } from './code-math';
 import { continuation } from './continuation';
 import { doublecheck } from './doublecheck';
 import type { LibraryEntry } from './entry';
@@ -38,6 +39,8 @@ export const LIBRARY: readonly LibraryEntry[] = [
   toolTestMini,
   wikiSearch,
   wikiSearchMini,
+  codeMath,
+  codeMathMini,
   numberGuessing,
   reasoning,
   continuation,

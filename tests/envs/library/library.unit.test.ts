@@ -75,7 +75,7 @@ describe.each(NAMES)('%s', (name) => {
       expect(trace.reward).toBeGreaterThanOrEqual(Math.min(0, rewardsOf(name)[0]));
       expect(trace.reward).toBeLessThanOrEqual(rewardsOf(name)[1]);
     }
-  });
+  }, 30_000);
 
   it('survives 100 kB of text', async () => {
     const env = load(name);
@@ -83,7 +83,7 @@ describe.each(NAMES)('%s', (name) => {
       const toolCalls = env.toolSchemas().map((tool, i) => ({
         id: `call_${i}`,
         name: tool.name,
-        arguments: JSON.stringify({ name: content, x: content, query: content, page_id: content }),
+        arguments: JSON.stringify({ name: content, x: content, query: content, page_id: content, code: content }),
       }));
       const trace = await play(env, 0, () => ({
         message: { role: 'assistant', content, ...(toolCalls.length > 0 && { toolCalls }) },

@@ -84,7 +84,7 @@ export class Fuzzer {
     const name = names.length > 0 && random.next() < 0.7 ? random.pick(names) : this.#text();
     const args = random.pick([
       this.#text(),
-      JSON.stringify({ [random.pick(['name', 'x', 'query', 'page_id', 'section_id', 'zz'])]: this.#value() }),
+      JSON.stringify({ [random.pick(['name', 'x', 'query', 'page_id', 'section_id', 'code', 'zz'])]: this.#value() }),
       '[]',
       '{"x": 1e999}',
     ]);
