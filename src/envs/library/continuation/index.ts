@@ -1,12 +1,11 @@
 /** @file continuation: go on with a story; a judge grades how. */
 import { z } from 'zod';
-import { OpenAIModel } from '../../eval/openai';
 import { JudgeRubric, letterGrade, verdict } from '../../judge_rubric';
 import { SingleTurnEnv } from '../../multi_turn';
 import type { ChatModel } from '../../types';
 import { libraryEntryOf, seedOption } from '../entry';
 import { lazySplitDatasets } from '../held_out';
-import { GRADE_PROMPT, scriptedJudge } from './judge';
+import { GRADE_PROMPT, endpointJudge, scriptedJudge } from './judge';
 
 const options = z
   .object({
@@ -25,7 +24,7 @@ const options = z
 /** @param judge instead of the options' one: any model, such as one behind a key */
 export function loadEnvironment(
   { seed, judgeUrl, judgeModel }: z.output<typeof options>,
-  judge: ChatModel = judgeUrl ? new OpenAIModel({ baseUrl: judgeUrl, model: judgeModel }) : scriptedJudge(),
+  judge: ChatModel = judgeUrl ? endpointJudge(judgeUrl, judgeModel) : scriptedJudge(),
 ): SingleTurnEnv {
   return new SingleTurnEnv({
     name: 'continuation',
