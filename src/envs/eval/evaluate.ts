@@ -267,6 +267,12 @@ class EvalRun {
     const random = new Random(jitterKey(this.#options(job, job.rollouts[0]!).key));
     for (let attempt = 0; ; attempt++) {
       const traces = await this.#play(job);
+      if (traces.length > job.rollouts.length) {
+        throw new EvaluationError(
+          `${this.env.name}: several seats are trained in its ${this.#settings.split} tasks, and an evaluation is of one: ` +
+            'take tasks with a fixed opponent',
+        );
+      }
       const gone = traces.find(({ error }) => error && GONE.has(error.name))?.error;
       if (gone) throw new ModelGoneError(`the model is gone: ${gone.name}: ${gone.message}`);
       const worthIt = traces.some(({ error }) => error?.source === 'model' && !HOPELESS.has(error.name));
