@@ -90,6 +90,15 @@ function traceFilter({ error, stopCondition, reward, metric, metricRange }: Roll
 
 const isRange = ({ min, max }: Range) => min !== undefined || max !== undefined;
 
+/** How many rollouts are busy with what: `30 turn 2, 2 scoring`. */
+export function busyWith(rows: readonly RolloutRow[]): string {
+  const phases = rows.flatMap(({ trace, phase }) => (trace ? [] : phase));
+  return [...new Set(phases)]
+    .sort()
+    .map((phase) => `${phases.filter((each) => each === phase).length} ${phase}`)
+    .join(', ');
+}
+
 /** A stretch of values; the upper end belongs to the next one, but for the last. */
 export interface Bin {
   from: number;

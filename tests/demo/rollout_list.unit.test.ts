@@ -1,6 +1,6 @@
 /** @file The list of an evaluation's rollouts: filters, order, histogram. */
 import { expect, it } from 'vitest';
-import { EVERYTHING, histogram, namesIn, selectRollouts } from '../../demo/panels/rollout_list';
+import { EVERYTHING, busyWith, histogram, namesIn, selectRollouts } from '../../demo/panels/rollout_list';
 import type { RolloutQuery, RolloutRow } from '../../demo/panels/rollout_list';
 import type { Trace } from '../../src/envs';
 import { traceOf } from './trace';
@@ -55,6 +55,12 @@ it('sorts both ways, equal ones by task, those without a number last', () => {
   );
   const sorted = selectRollouts(timed, { ...EVERYTHING, sort: 'seconds' }, 1);
   expect(sorted.map(({ exampleId }) => exampleId)).toEqual([1, 2, 0]);
+});
+
+it('says what those under way are busy with', () => {
+  const under = ['turn 2', 'scoring', 'turn 2'].map((phase) => ({ exampleId: 9, rollout: 0, phase, trace: null }));
+  expect(busyWith([...ROWS, ...under])).toBe('1 scoring, 3 turn 2');
+  expect(busyWith([row(0)])).toBe('');
 });
 
 it('names what can be chosen', () => {
