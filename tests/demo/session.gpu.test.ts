@@ -252,3 +252,36 @@ it('without WebGPU it says so', async () => {
   desk.open();
   expect(await desk.next('unavailable')).toMatchObject({ message: 'there is no other GPU' });
 });
+
+it('an environment of the library is evaluated with the run’s models; a lost device ends that, and the run goes on', async () => {
+  desk = new Desk();
+  await desk.ready();
+  const order = { env: 'even-digits', options: {}, rollouts: 1, temperature: 0, atOnce: 16, seed: 1 };
+  const evaluate = (id: number, kind: 'current' | 'start', examples: number) =>
+    desk.send({ type: 'environment', request: { what: 'evaluate', id, ...order, examples, model: { kind } } });
+  const news = async (id: number, what: 'begun' | 'done' | 'ended') => {
+    const fits = ({ news }: NoticeOf<'environment'>) => news.what === what && news.id === id;
+    return (await desk.next('environment', fits)).news;
+  };
+  await desk.until('paused', { type: 'step' });
+  evaluate(1, 'current', 4);
+  evaluate(2, 'start', 4);
+  expect(await news(1, 'begun')).toMatchObject({ model: 'current', step: 1 });
+  expect(await news(2, 'begun')).toMatchObject({ model: 'before', step: 0 });
+  expect(await news(2, 'done')).toMatchObject({ summary: { rollouts: 4, failed: 0 } });
+
+  evaluate(3, 'current', 1000);
+  await news(3, 'begun');
+  desk.send({ type: 'lose-device' });
+  expect(await news(3, 'ended')).toMatchObject({ message: expect.stringMatching(/lost/i) as string });
+  await desk.next('recovered');
+  evaluate(4, 'current', 4);
+  await news(4, 'done');
+
+  // Tasks that the model's alphabet does not have fail, each by name.
+  desk.send({
+    type: 'environment',
+    request: { what: 'evaluate', id: 5, ...order, env: 'reasoning', examples: 2, model: { kind: 'current' } },
+  });
+  expect(await news(5, 'done')).toMatchObject({ summary: { failed: 2, reward: null } });
+});
