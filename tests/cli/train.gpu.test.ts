@@ -217,7 +217,7 @@ it('a TOML file that is not TOML is named', async () => {
   writeFileSync(path, 'grpo = [');
   const { code, err } = await terrarium(['train', 'even-digits', '--config', path]);
   expect(code).toBe(1);
-  expect(err).toContain(`ConfigError: --config ${path}: `);
+  expect(err).toContain(`ConfigError: ${path}: `);
 });
 
 it('help says what there is', async () => {
