@@ -22,8 +22,9 @@ terrarium eval <suite.toml> [--output-dir DIR] [--json]
                                 exports loadEnvironment); the package's code runs with your rights
   <suite.toml>                  [[eval]] and [[ablation]] blocks as vf-eval reads them; one table of all results, in
                                 <DIR>/suites/<suite>/table.csv and table.md; the same command goes on after a stop
-  -m, --model MODEL             a checkpoint folder, or "starter" for the environment's shipped one (default);
-                                with -b the endpoint's name for a model
+  -m, --model MODEL             a folder with a checkpoint or an ONNX model, hub:OWNER/MODEL for ONNX files to download,
+                                or "starter" for the environment's shipped one (default); with -b the endpoint's
+                                name for a model
   -b, --api-base-url URL        an OpenAI-compatible endpoint, such as http://localhost:8000/v1
   -k, --api-key-var NAME        environment variable that holds the endpoint's key; none is sent without it
   -n, --num-examples N          examples, -1 for all (default 5)

@@ -1,8 +1,13 @@
-/** @file The model that a command line or a suite names: a shipped starter, a checkpoint's folder, an endpoint's model. */
-import { existsSync, statSync } from 'node:fs';
+/**
+ * @file The model that a command line or a suite names: a shipped starter, a folder with a checkpoint or an ONNX model, a
+ * model of the hub, an endpoint's model.
+ */
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { relative } from 'node:path';
 import { OpenAIModel } from '../src/envs';
 import type { ChatModel } from '../src/envs';
+import { checkOnnxFolder, loadTransformers, looksLikeOnnx, readJson } from '../src/model';
+import type { DownloadProgress, TransformersModel } from '../src/model';
 import { NoStarterError } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
 import { diskFolder, starterFolder, starterPath } from './files';
@@ -36,7 +41,41 @@ export async function openModel(request: ModelRequest): Promise<OpenedModel> {
   if (request.baseUrl !== undefined) return openEndpoint(request, request.baseUrl);
   const unknown = Object.keys(request.endpointSampling);
   if (unknown.length > 0) throw new UsageError(`--sampling-args: our own models do not know ${unknown.join(', ')}`);
+  const { model: name } = request;
+  const path = userPath(name);
+  if (name !== 'starter' && existsSync(path) && statSync(path).isDirectory()) {
+    const files = readdirSync(path, { recursive: true }).map((file) => String(file).replaceAll('\\', '/'));
+    if (looksLikeOnnx(files)) return openOnnxFolder(path, files);
+  } else if (name.startsWith(HUB)) return openOnnx(await loadHub(name.slice(HUB.length)));
   return openNative(request);
+}
+
+/** Before the hub's name for a model with ONNX files: nothing is downloaded that was not asked for. */
+const HUB = 'hub:';
+
+async function openOnnxFolder(path: string, files: readonly string[]): Promise<OpenedModel> {
+  const folder = diskFolder(path);
+  checkOnnxFolder(path, files);
+  const config = await readJson(folder, 'config.json');
+  const dtype = checkOnnxFolder(path, files, { config });
+  process.stderr.write(`ONNX model ${path} (${dtype}), by ONNX Runtime on the CPU\n`);
+  const name = shownName(path);
+  return openOnnx(await loadTransformers({ name, source: path, local: true, folder, device: 'cpu', dtype }));
+}
+
+async function loadHub(name: string): Promise<TransformersModel> {
+  const tenths = new Map<string, number>();
+  const onProgress = ({ file, loaded, total }: DownloadProgress) => {
+    const tenth = total > 0 ? Math.floor((10 * loaded) / total) : 0;
+    if (tenths.get(file) === tenth) return;
+    tenths.set(file, tenth);
+    process.stderr.write(`${name}: ${file} ${10 * tenth}%\n`);
+  };
+  return loadTransformers({ name, source: name, device: 'cpu', onProgress });
+}
+
+function openOnnx(model: TransformersModel): OpenedModel {
+  return { model, baseUrl: '', close: () => void model.destroy() };
 }
 
 function openEndpoint(request: ModelRequest, baseUrl: string): OpenedModel {
