@@ -7,10 +7,11 @@ import { CheckpointError } from '../errors';
 import { SPECIAL_TOKENS, TinyTokenizer } from '../tokenizer';
 import { TransformersModel } from './client';
 import type { OnnxDtype } from './files';
+import type * as LazyLibrary from './lazy-library';
 import { FormatPrompter, TemplatePrompter } from './prompt';
 import type { Prompter, TemplateTokenizer } from './prompt';
 
-export type Library = typeof import('./lazy-library');
+export type Library = typeof LazyLibrary;
 
 /** How much of a file has come. */
 export interface DownloadProgress {
@@ -146,7 +147,7 @@ export async function loadTemplateTokenizer(
           add_generation_prompt: true,
           return_tensor: false,
           return_dict: false,
-        }) as unknown as number[],
+        }),
       decode: (ids) => tokenizer.decode([...ids], { skip_special_tokens: true }),
       template: typeof template === 'string' ? template : JSON.stringify(template),
       specialTokens: (tokenizer as { all_special_tokens?: string[] }).all_special_tokens ?? [],
