@@ -1,5 +1,6 @@
 /** @file What page and trainer worker say to each other. Every message is plain data. */
 import type { EvalProgress, Summary, Trace } from '../src/envs';
+import type { EnvironmentNews, EnvironmentRequest } from './environments_protocol';
 import type {
   Finding,
   MemoryPlan,
@@ -30,6 +31,8 @@ export type Command =
   /** Evaluate on held-out tasks, after what is in progress. */
   | { type: 'evaluate'; settings: EvalSettings }
   | { type: 'cancel-eval' }
+  /** An evaluation in any environment of the library. */
+  | { type: 'environment'; request: EnvironmentRequest }
   | { type: 'export'; what: 'model' | 'rollouts' }
   /** Something about the runs that are kept; answered at once, whatever the run in progress does. */
   | { type: 'runs'; request: RunsRequest }
@@ -117,6 +120,7 @@ export type Notice =
   | { type: 'evaluated'; evaluation: ShownEvaluation }
   /** Cancelled (no message), or failed. */
   | { type: 'eval-ended'; message: string | null }
+  | { type: 'environment'; news: EnvironmentNews }
   /** A file to take home; `note` says what is special about it. */
   | { type: 'exported'; name: string; bytes: Uint8Array<ArrayBuffer>; note: string }
   /** The device was lost and the run went back to this step by itself; null: to its very start. */

@@ -1,6 +1,7 @@
 /** @file The page's picture of the trainer: what the worker has said so far, and the commands to it. */
 import type { EvalProgress } from '../src/envs';
 import type { Finding, MemoryPlan, Metric, Progress, TrainConfig, TrainingComparison } from '../src/rl';
+import type { EnvironmentNews, EnvironmentRequest } from './environments_protocol';
 import TrainerWorker from './worker/worker?worker';
 import type {
   Command,
@@ -82,6 +83,9 @@ export class Trainer {
   /** A run that was not finished when the page was left. */
   unfinished = $state.raw<ShownRun | null>(null);
 
+  /** Hears of the evaluations in environments of the library. */
+  onEnvironment: ((news: EnvironmentNews) => void) | undefined;
+
   #worker: Worker | undefined;
   /** The run that the page shows. */
   #run = 0;
@@ -98,6 +102,7 @@ export class Trainer {
       this.status = 'stopped';
       worker.terminate();
       this.#worker = undefined; // the next run gets another
+      this.onEnvironment?.({ what: 'gone' });
     });
     return worker;
   }
@@ -158,6 +163,10 @@ export class Trainer {
     this.#send({ type: 'runs', request });
   }
 
+  askEnvironment(request: EnvironmentRequest): void {
+    this.#send({ type: 'environment', request });
+  }
+
   play(): void {
     this.#send({ type: 'play' });
   }
@@ -193,7 +202,7 @@ export class Trainer {
   }
 
   /** Hands out the files of an evaluation. */
-  save({ files }: ShownEvaluation): void {
+  save({ files }: Pick<ShownEvaluation, 'files'>): void {
     this.download(files.name, files.bytes);
   }
 
@@ -213,7 +222,8 @@ export class Trainer {
 
   #hear(notice: RunNotice): void {
     // What an earlier run still has to say is not about this one; what was asked for comes all the same.
-    if (notice.run !== this.#run && !['exported', 'runs', 'compared', 'runs-said'].includes(notice.type)) return;
+    if (notice.run !== this.#run && !['exported', 'runs', 'compared', 'runs-said', 'environment'].includes(notice.type))
+      return;
     switch (notice.type) {
       case 'status':
         this.status = notice.status;
@@ -279,6 +289,9 @@ export class Trainer {
         this.evaluating = false;
         this.evalProgress = null;
         this.evalError = notice.message ?? '';
+        break;
+      case 'environment':
+        this.onEnvironment?.(notice.news);
         break;
       case 'exported':
         this.download(notice.name, notice.bytes);

@@ -18,6 +18,7 @@ const ENVIRONMENTS = [
   'wiki-search-mini',
   'wordle-mini',
   'kuhn-poker',
+  'code-math-mini',
 ];
 
 /** What depends on the machine's speed, or is a result of the diagnosis itself, has no place in a fixture. */

@@ -24,6 +24,12 @@ export type Handler = (request: ServedRequest, reply: ServerResponse, n: number)
 export async function serve(handler: Handler): Promise<Endpoint> {
   const requests: ServedRequest[] = [];
   const server = createServer((incoming, reply) => {
+    // Open to pages of every origin, as a local server is set up for them.
+    reply.setHeader('access-control-allow-origin', '*');
+    if (incoming.method === 'OPTIONS') {
+      reply.writeHead(204, { 'access-control-allow-headers': 'authorization, content-type' }).end();
+      return;
+    }
     let text = '';
     incoming.on('data', (data: Buffer) => (text += data.toString()));
     incoming.on('end', () => {

@@ -12,6 +12,7 @@ import { Diagnostician, Run, RunStore, modelFolderOf } from '../../src/rl';
 import type { Diagnosis, ModelFolder, ModelSources, OpenedRun, RunEvent, RunSnapshot, TrainConfig } from '../../src/rl';
 import { PURPOSE, deriveKey } from '../../src/random';
 import type { Command, Notice, RunNotice, StarterInfo, Status } from '../protocol';
+import { EnvironmentEvals } from './environment_evals';
 import { evaluateFor } from './evaluation';
 import { KeptRun } from './kept_run';
 import { answerRuns } from './runs';
@@ -46,6 +47,9 @@ export class Session {
   #diagnostician: Diagnostician | undefined;
   #abort = new AbortController();
   #evalAbort = new AbortController();
+  readonly #environments = new EnvironmentEvals((news, transfer) =>
+    this.#post({ type: 'environment', news }, transfer),
+  );
   #snapshot: RunSnapshot | undefined;
   /** Makes the model's folder, without a device as well. */
   #modelAt: ModelFolder | undefined;
@@ -88,6 +92,8 @@ export class Session {
       this.#playing = false;
       this.#abort.abort(new DOMException('stopped by the user', 'AbortError'));
     }
+    if (command.type === 'environment' && !this.#environments.receive(command.request)) return;
+    if (replaces) this.#environments.cancelNative();
     if (command.type === 'cancel-eval' || replaces) this.#evalAbort.abort();
     if (command.type === 'evaluate') this.#evalAbort = new AbortController();
     if (command.type === 'lose-device') this.#gpu?.device.destroy();
@@ -113,6 +119,8 @@ export class Session {
         return this.#try(command);
       case 'evaluate':
         return this.#evaluate(command);
+      case 'environment':
+        return this.#evaluateIn(command);
       case 'export':
         return this.#export(command);
       case 'cancel-eval':
@@ -390,6 +398,30 @@ export class Session {
         message: cancelled ? null : error instanceof Error ? error.message : String(error),
       });
       if (!(error instanceof DeviceLostError)) return;
+      await this.#recover(error);
+    }
+  }
+
+  /** Evaluates a model of this run in an environment of the library. */
+  async #evaluateIn({ request }: CommandOf<'environment'>): Promise<void> {
+    if (request.what !== 'evaluate') return;
+    const { policy } = this.#run ?? {};
+    const started = request.model.kind === 'start';
+    const model = started ? this.#before?.model : policy?.chatModel('current');
+    await this.#environments.play(
+      request,
+      policy &&
+        model && {
+          model,
+          tokens: policy.tokenizer.tokens,
+          step: started ? 0 : this.#step,
+          check: () => policy.gpu.check(),
+        },
+    );
+    try {
+      policy?.gpu.check();
+    } catch (error) {
+      if (!(error instanceof DeviceLostError)) throw error;
       await this.#recover(error);
     }
   }

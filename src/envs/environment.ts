@@ -55,11 +55,16 @@ export interface RolloutIdentity {
   rollout: number;
 }
 
+/** What a rollout is busy with; turns count from 1. */
+export type RolloutPhase = 'set-up' | `turn ${number}` | 'scoring';
+
 export interface RolloutOptions extends RolloutIdentity {
   sampling?: SamplingArgs;
   /** Of the model's samples. */
   key: RandomKey;
   signal?: AbortSignal | undefined;
+  /** Called as each phase begins. */
+  onPhase?: ((phase: RolloutPhase) => void) | undefined;
 }
 
 type Hook = (state: State) => void | Promise<void>;
@@ -173,6 +178,7 @@ export abstract class Environment {
     const played = await Promise.all(
       rollouts.map(async (options) => {
         const states = this.scoredStates(await this.#play(example, model, options));
+        options.onPhase?.('scoring');
         const cards = states.map((state) => rubric.open(state, parser));
         for (const card of cards) await scored(card, () => card.scoreAlone());
         if (!rubric.hasGroupRewards) onTrace?.(traceOf(states[0]!));
@@ -198,6 +204,7 @@ export abstract class Environment {
     const whole = this.#begin(example, options);
     let state = whole;
     const { signal } = options;
+    options.onPhase?.('set-up');
     try {
       await withTimeLimit('the rollout', this.timeoutSeconds, signal, async (limited) => {
         whole.signal = limited;
@@ -263,6 +270,7 @@ export abstract class Environment {
       ended: previousTurn.finishReason !== 'length',
     };
     const start = now();
+    options.onPhase?.(`turn ${state.turns.length + 1}`);
     try {
       const sampling = { ...this.sampling, ...options.sampling };
       const tools = state.tools.length > 0 ? { tools: state.tools } : {};

@@ -29,8 +29,18 @@ export const PRESETS: Readonly<Record<string, ConfigLayer>> = {
     model: { hidden_size: 48, head_dim: 12, context: 32, alphabet: 'abcdefgh0123456789' },
     grpo: { steps: 30, batch_size: 64, group_size: 16, lr: 1.5e-3, warmup_steps: 0 },
   },
-  'letter-sort': { start: 'starter', model: tinyModel('letter-sort'), sft: CARELESS, grpo: GRPO },
-  'arithmetic-mini': { start: 'starter', model: tinyModel('arithmetic-mini'), sft: CARELESS, grpo: GRPO },
+  'letter-sort': {
+    start: 'starter',
+    model: tinyModel('letter-sort'),
+    sft: CARELESS,
+    grpo: { steps: 40, lr: 5e-4 },
+  },
+  'arithmetic-mini': {
+    start: 'starter',
+    model: tinyModel('arithmetic-mini'),
+    sft: { ...CARELESS, careless: 0.5 },
+    grpo: { steps: 60, batch_size: 256, lr: 5e-4 },
+  },
   'alphabet-sort-mini': { start: 'starter', model: tinyModel('alphabet-sort-mini'), sft: CARELESS, grpo: GRPO },
   'tool-test-mini': {
     start: 'starter',
@@ -51,7 +61,7 @@ export const PRESETS: Readonly<Record<string, ConfigLayer>> = {
       careless: 0.42,
       careless_steps: 100,
     },
-    grpo: { steps: 24, lr: 3e-4 },
+    grpo: { steps: 32, lr: 3e-4 },
   },
   // The same habit: answering without running any code.
   'code-math-mini': {

@@ -78,6 +78,12 @@ it('the page is closed in the middle, and resumed after: the same weights, and t
     expect(await textOf(again, 't1')).toContain('→'); // the eval of before is there as well
     await again.waitForFunction((selector: string) => !document.querySelector(selector), {}, byTestId('unfinished'));
   }
+  // The list is read anew once the run has ended.
+  await opened!.page.waitForFunction(
+    (selector: string) => [...document.querySelectorAll(selector)].every((row) => row.textContent.includes('6 of 6')),
+    {},
+    byTestId('run'),
+  );
   const listed = await waitForRuns(opened!.page, 4);
   for (const { text } of listed) expect(text).toMatch(/even-digits, seed 1 .*6 of 6 [\d.]+% \/ [\d.]+%/);
 });

@@ -6,7 +6,7 @@
  * resumed is the uninterrupted one, and one with more examples contains the one with fewer.
  */
 import { PURPOSE, Random, deriveKey } from '../../random';
-import type { Environment, RolloutOptions } from '../environment';
+import type { Environment, RolloutOptions, RolloutPhase } from '../environment';
 import { now, traceError } from '../trace';
 import type { Trace } from '../trace';
 import type { ChatModel, SamplingArgs } from '../types';
@@ -44,6 +44,8 @@ export interface EvaluateOptions {
   /** Cancels. What is finished stays in the store. */
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: EvalProgress) => void) | undefined;
+  /** Called as a phase of a rollout begins; one that is played again begins anew. */
+  onPhase?: ((exampleId: number, rollout: number, phase: RolloutPhase) => void) | undefined;
   /** Called as each rollout is finished and stored. */
   onTrace?: ((trace: Trace) => void) | undefined;
   /** Where results go; nowhere unless given. */
@@ -265,6 +267,12 @@ class EvalRun {
     const random = new Random(jitterKey(this.#options(job, job.rollouts[0]!).key));
     for (let attempt = 0; ; attempt++) {
       const traces = await this.#play(job);
+      if (traces.length > job.rollouts.length) {
+        throw new EvaluationError(
+          `${this.env.name}: several seats are trained in its ${this.#settings.split} tasks, and an evaluation is of one: ` +
+            'take tasks with a fixed opponent',
+        );
+      }
       const gone = traces.find(({ error }) => error && GONE.has(error.name))?.error;
       if (gone) throw new ModelGoneError(`the model is gone: ${gone.name}: ${gone.message}`);
       const worthIt = traces.some(({ error }) => error?.source === 'model' && !HOPELESS.has(error.name));
@@ -287,7 +295,9 @@ class EvalRun {
 
   #options({ exampleId }: Job, rollout: number): RolloutOptions {
     const key = deriveKey(this.#settings.seed, PURPOSE.evaluation, 0, exampleId, rollout, 0);
-    return { draw: 0, rollout, key, sampling: this.options.sampling ?? {}, signal: this.#signal };
+    const { sampling = {}, onPhase } = this.options;
+    const phases = onPhase && { onPhase: (phase: RolloutPhase) => onPhase(exampleId, rollout, phase) };
+    return { draw: 0, rollout, key, sampling, signal: this.#signal, ...phases };
   }
 
   get #total(): number {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { libraryEntry, loadContinuation } from '../../../src/envs';
+import { chatBody, json, serve } from '../../endpoint';
 import { ScriptedModel } from '../../scripted';
 import { ROLLOUT } from './players';
 
@@ -29,9 +30,15 @@ describe('the judge', () => {
     expect(error!.message).toContain('"Lovely!"');
   });
 
-  it('may be an endpoint', () => {
+  it('may be an endpoint', async () => {
     const load = (given: object) => () => libraryEntry('continuation').load({ ...given });
-    expect(load({ judgeUrl: 'http://localhost:8000/v1', judgeModel: 'm' })).not.toThrow();
+    const endpoint = await serve((_, reply) =>
+      json(reply, chatBody({ role: 'assistant', content: '<grade>D</grade>' })),
+    );
+    const env = load({ judgeUrl: endpoint.baseUrl, judgeModel: 'm' })();
+    expect((await env.rollout(row, new ScriptedModel(() => 'She swam.'), ROLLOUT)).reward).toBe(0.25);
+    expect(endpoint.requests.map(({ body }) => body.model)).toEqual(['m']);
+    await endpoint.close();
     expect(load({ judgeUrl: 'nowhere' })).toThrow('continuation: option judgeUrl: ');
     expect(load({ judgeUrl: 'http://localhost:8000/v1' })).toThrow('continuation: option judgeModel: ');
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bySeat, libraryEntry } from '../../../src/envs';
+import { EvaluationError, bySeat, evaluate, libraryEntry } from '../../../src/envs';
 import type { Trace } from '../../../src/envs';
 import { CARDS, DEALS, KuhnGame, legalActions } from '../../../src/envs/library/kuhn-poker/game';
 import type { Action, Deal } from '../../../src/envs/library/kuhn-poker/game';
@@ -165,6 +165,16 @@ describe('kuhn-poker', () => {
     const other = everywhere(evalOpponent === 'random' ? 0.5 : 0);
     const worth = (valueToFirst(equilibrium(), other) - valueToFirst(other, equilibrium())) / 2;
     expect(Math.abs(mean - worth)).toBeLessThan(0.12); // three standard errors
+  });
+
+  it('is evaluated against somebody else, not against oneself', async () => {
+    const player = strategyPlayer('equilibrium', equilibrium());
+    const { summary, traces } = await evaluate(env, player, { numExamples: 24 });
+    expect([summary.rollouts, summary.failed]).toEqual([24, 0]);
+    for (const { seat, info } of traces) expect(seat).toBe(info.seat);
+    const self = evaluate(env, player, { numExamples: 2, split: 'train' });
+    await expect(self).rejects.toThrow('kuhn-poker: several seats are trained in its train tasks');
+    await expect(evaluate(env, player, { numExamples: 2, split: 'train' })).rejects.toThrow(EvaluationError);
   });
 
   it('sums to zero whatever is played', async () => {

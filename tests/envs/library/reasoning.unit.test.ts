@@ -1,9 +1,9 @@
 /** @file Every kind of puzzle is read from its text and solved again by other means: the answer is right and the only one. */
 import { describe, expect, it } from 'vitest';
 import { libraryEntry } from '../../../src/envs';
-import { KINDS, PUZZLES } from '../../../src/envs/library/reasoning';
-import type { PuzzleKind } from '../../../src/envs/library/reasoning';
-import type { Difficulty, Puzzle } from '../../../src/envs/library/reasoning/puzzle';
+import { PUZZLES } from '../../../src/envs/library/reasoning/lazy-puzzles';
+import { KINDS } from '../../../src/envs/library/reasoning/puzzle';
+import type { Difficulty, Puzzle, PuzzleKind } from '../../../src/envs/library/reasoning/puzzle';
 import { Random, deriveKey } from '../../../src/random';
 import { ScriptedModel } from '../../scripted';
 import { ROLLOUT } from './players';

@@ -1,13 +1,11 @@
 /** @file continuation: go on with a story; a judge grades how. */
 import { z } from 'zod';
-import { OpenAIModel } from '../../eval/openai';
 import { JudgeRubric, letterGrade, verdict } from '../../judge_rubric';
 import { SingleTurnEnv } from '../../multi_turn';
 import type { ChatModel } from '../../types';
 import { libraryEntryOf, seedOption } from '../entry';
-import { splitDatasets } from '../held_out';
-import { GRADE_PROMPT, scriptedJudge } from './judge';
-import { drawStory } from './story';
+import { lazySplitDatasets } from '../held_out';
+import { GRADE_PROMPT, endpointJudge, scriptedJudge } from './judge';
 
 const options = z
   .object({
@@ -26,13 +24,16 @@ const options = z
 /** @param judge instead of the options' one: any model, such as one behind a key */
 export function loadEnvironment(
   { seed, judgeUrl, judgeModel }: z.output<typeof options>,
-  judge: ChatModel = judgeUrl ? new OpenAIModel({ baseUrl: judgeUrl, model: judgeModel }) : scriptedJudge(),
+  judge: ChatModel = judgeUrl ? endpointJudge(judgeUrl, judgeModel) : scriptedJudge(),
 ): SingleTurnEnv {
   return new SingleTurnEnv({
     name: 'continuation',
-    ...splitDatasets(seed, (random) => {
-      const { hero, beginning, continuation } = drawStory(random);
-      return { question: beginning, answer: continuation, info: { hero } };
+    ...lazySplitDatasets(seed, async () => {
+      const { drawStory } = await import('./lazy-story');
+      return (random) => {
+        const { hero, beginning, continuation } = drawStory(random);
+        return { question: beginning, answer: continuation, info: { hero } };
+      };
     }),
     systemPrompt: 'Go on with the story in one or two sentences. Write nothing but the continuation.',
     rubric: new JudgeRubric({ judge, prompt: GRADE_PROMPT, functions: { grade_reward: verdict(letterGrade) } }),

@@ -5,24 +5,9 @@ import { XMLParser } from '../../parsers';
 import { Rubric } from '../../rubric';
 import type { RewardArgs } from '../../rubric';
 import { libraryEntryOf, seedOption } from '../entry';
-import { splitDatasets } from '../held_out';
-import { chainSum } from './chain_sum';
-import { knights } from './knights';
-import { numberSequence } from './number_sequence';
-import { ordering } from './ordering';
-import type { Difficulty, DrawPuzzle } from './puzzle';
-import { roads } from './roads';
-
-export const PUZZLES = {
-  'chain-sum': chainSum,
-  'number-sequence': numberSequence,
-  ordering: ordering,
-  knights: knights,
-  roads: roads,
-} as const satisfies Record<string, DrawPuzzle>;
-
-export type PuzzleKind = keyof typeof PUZZLES;
-export const KINDS = Object.keys(PUZZLES) as [PuzzleKind, ...PuzzleKind[]];
+import { lazySplitDatasets } from '../held_out';
+import { KINDS } from './puzzle';
+import type { Difficulty } from './puzzle';
 
 const parser = new XMLParser(['think', 'answer']);
 
@@ -47,10 +32,13 @@ const options = z.object({
 export function loadEnvironment({ seed, kind, difficulty }: z.output<typeof options>): SingleTurnEnv {
   return new SingleTurnEnv({
     name: 'reasoning',
-    ...splitDatasets(seed, (random) => {
-      const drawn = kind === 'all' ? random.pick(KINDS) : kind;
-      const { question, answer, wrong } = PUZZLES[drawn](random, difficulty as Difficulty);
-      return { question, answer, wrong, info: { kind: drawn, difficulty } };
+    ...lazySplitDatasets(seed, async () => {
+      const { PUZZLES } = await import('./lazy-puzzles');
+      return (random) => {
+        const drawn = kind === 'all' ? random.pick(KINDS) : kind;
+        const { question, answer, wrong } = PUZZLES[drawn](random, difficulty as Difficulty);
+        return { question, answer, wrong, info: { kind: drawn, difficulty } };
+      };
     }),
     systemPrompt: 'Think the puzzle through, then give the answer alone in this form:\n<answer>7</answer>',
     parser,

@@ -1,6 +1,9 @@
 /** @file What the puzzles of the reasoning set have in common. */
 import type { Random } from '../../../random';
 
+export const KINDS = ['chain-sum', 'number-sequence', 'ordering', 'knights', 'roads'] as const;
+export type PuzzleKind = (typeof KINDS)[number];
+
 /** From 1, the easiest. */
 export type Difficulty = 1 | 2 | 3 | 4 | 5;
 

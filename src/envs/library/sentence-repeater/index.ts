@@ -10,8 +10,7 @@ import { sequenceRatio } from '../../similarity';
 import type { State } from '../../state';
 import type { Message } from '../../types';
 import { libraryEntryOf, seedOption } from '../entry';
-import { splitDatasets } from '../held_out';
-import { drawSentences, paragraphOf } from './paragraph';
+import { lazySplitDatasets } from '../held_out';
 
 const ORDINALS = ['first', 'second', 'third', 'fourth', 'fifth'];
 
@@ -55,7 +54,13 @@ const options = z.object({ seed: seedOption });
 export function loadEnvironment({ seed }: z.output<typeof options>): SentenceRepeaterEnv {
   return new SentenceRepeaterEnv({
     name: 'sentence-repeater',
-    ...splitDatasets(seed, drawTask),
+    ...lazySplitDatasets(seed, async () => {
+      const { drawSentences, paragraphOf } = await import('./lazy-paragraph');
+      return (random) => {
+        const sentences = drawSentences(random, ORDINALS.length);
+        return drawTask(random, sentences, paragraphOf(sentences));
+      };
+    }),
     rubric: new Rubric({ compare_answers_reward_func: compareAnswers }),
     sampling: { maxTokens: 128 },
     passThreshold: 0.95,
@@ -70,13 +75,12 @@ export function loadEnvironment({ seed }: z.output<typeof options>): SentenceRep
   });
 }
 
-function drawTask(random: Random) {
-  const sentences = drawSentences(random, ORDINALS.length);
+function drawTask(random: Random, sentences: readonly string[], paragraph: string) {
   const order = random.shuffle([...sentences.keys()]);
   const questions = order.map((at) => `What is the ${ORDINALS[at]!} sentence?`);
   const answers = order.map((at) => sentences[at]!);
   return {
-    question: `${paragraphOf(sentences)}\n\nAnswer with the sentence alone, to the letter, without its full stop. ${questions[0]!}`,
+    question: `${paragraph}\n\nAnswer with the sentence alone, to the letter, without its full stop. ${questions[0]!}`,
     answer: answers.join('\n'),
     info: { questions, answers },
   };

@@ -2,7 +2,6 @@
  * @file The game of Wordle by itself: a secret word, six guesses, a mark for every letter. Rules and wording are those of
  * TextArena's Wordle as verifiers v0.1.9 shows it to a model.
  */
-import { isWord } from './words';
 
 /** Guesses that count, at most. */
 export const MOST_GUESSES = 6;
@@ -37,8 +36,14 @@ export class WordleGame {
   readonly #guesses: string[] = [];
   #lastWasInvalid = false;
 
-  /** @throws RangeError for a secret that is not five small letters; it need not be on the list of words */
-  constructor(readonly secret: string) {
+  /**
+   * @param isWord which guesses the game takes; the secret is taken whether it is one or not
+   * @throws RangeError for a secret that is not five small letters
+   */
+  constructor(
+    readonly secret: string,
+    private readonly isWord: (guess: string) => boolean,
+  ) {
     if (!/^[a-z]{5}$/.test(secret))
       throw new RangeError(`the secret ${JSON.stringify(secret)} is not five small letters`);
   }
@@ -65,7 +70,7 @@ export class WordleGame {
     if (word === NO_WORD) return 'A guess is one word, alone or in square brackets.';
     if ([...word].length !== this.secret.length) return `Your word must be exactly ${this.secret.length} letters.`;
     if (this.#guesses.includes(word)) return `You have already guessed '${word}' before. Please try a different word.`;
-    if (word !== this.secret && !isWord(word)) return `'${word}' is not an English word.`;
+    if (word !== this.secret && !this.isWord(word)) return `'${word}' is not an English word.`;
     return undefined;
   }
 

@@ -1,16 +1,13 @@
 /** @file wordle: find a secret word in six guesses, from the marks that each guess gets. */
 import { z } from 'zod';
 import { PURPOSE, Random, deriveKey } from '../../../random';
-import { generated, rows } from '../../dataset';
+import { generated } from '../../dataset';
 import type { Dataset } from '../../dataset';
 import { TextGameEnv } from '../../text_game';
 import { libraryEntryOf, seedOption } from '../entry';
-import { isHeldOut } from '../held_out';
 import { WordleGame } from './game';
 import { MINI_CONTEXT, MINI_VOCABULARY, loadMini } from './mini';
-import { demonstration } from './player';
 import { parser, rubric } from './rewards';
-import { SECRETS } from './words';
 
 const SYSTEM_PROMPT = `You play Wordle: find a secret English word of five letters in at most six guesses.
 
@@ -26,6 +23,9 @@ A guess that does not have five letters, is no English word or repeats an earlie
 
 const QUESTION = 'Guess the secret word.';
 
+/** Words that are kept for evals. */
+const EVAL_SECRETS = 54;
+
 /** Above what a lost game can be worth, below every game that was won. */
 const PASS_THRESHOLD = 1.05;
 
@@ -38,12 +38,15 @@ export function loadEnvironment(given: z.output<typeof options>): TextGameEnv {
   return given.size === 'mini' ? loadMini(given) : full(given);
 }
 
+/** The words and what is made of them. */
+const english = () => import('./lazy-english');
+
 function full({ seed }: { seed: number }): TextGameEnv {
   return new TextGameEnv({
     name: 'wordle',
     ...datasets(seed),
-    start: ({ answer }) => {
-      const game = new WordleGame(answer);
+    start: async ({ answer }) => {
+      const game = new WordleGame(answer, (await english()).isWord);
       return {
         step: (guess) => {
           const { text, over } = game.submit(guess);
@@ -58,18 +61,18 @@ function full({ seed }: { seed: number }): TextGameEnv {
     rubric,
     sampling: { maxTokens: 512 },
     passThreshold: PASS_THRESHOLD,
-    demonstrate: ({ answer }, random, { careless }) => demonstration(answer!, random, careless),
+    demonstrate: async ({ answer }, random, { careless }) => (await english()).demonstration(answer!, random, careless),
   });
 }
 
 /** Endless games about nine tenths of the secrets, and one about each of the others. */
 function datasets(seed: number): { dataset: Dataset; evalDataset: Dataset } {
   const task = (answer: string) => ({ question: QUESTION, answer });
-  const trained = SECRETS.filter((word) => !isHeldOut(word));
   const random = (split: number, index: number) => new Random(deriveKey(seed, PURPOSE.dataset, split, index));
+  const heldOut = async () => random(1, 0).shuffle((await english()).HELD_OUT);
   return {
-    dataset: generated((index) => task(random(0, index).pick(trained))),
-    evalDataset: rows(random(1, 0).shuffle(SECRETS.filter(isHeldOut)).map(task)),
+    dataset: generated(async (index) => task(random(0, index).pick((await english()).TRAINED))),
+    evalDataset: generated(async (index) => task((await heldOut())[index]!), EVAL_SECRETS),
   };
 }
 

@@ -2,7 +2,7 @@
 import type { Random } from '../../../random';
 import type { Message } from '../../types';
 import { MOST_GUESSES, WordleGame, marksOf } from './game';
-import { WORDS } from './words';
+import { WORDS, isWord } from './words';
 
 /** Forgets the brackets, or guesses without a look at the marks. */
 const HABITS = ['bare', 'blind'] as const;
@@ -11,7 +11,7 @@ const HABITS = ['bare', 'blind'] as const;
 export function demonstration(secret: string, random: Random, careless: number): Message[] {
   const habit = random.next() < careless ? random.pick(HABITS) : undefined;
   const words = habit === 'blind' ? blindGuesses(secret, random) : heedfulGuesses(secret, random);
-  const game = new WordleGame(secret);
+  const game = new WordleGame(secret, isWord);
   return words.flatMap((word): Message[] => {
     const guess = habit === 'bare' ? word : `[${word}]`;
     return [

@@ -1,0 +1,2 @@
+/** @file The client of the judge's endpoint, loaded when it is first asked. */
+export { OpenAIModel } from '../../eval/openai';
