@@ -7,13 +7,22 @@ import { parseArgs } from 'node:util';
 import { acquireNodeGpu } from '../cli/dawn';
 import { generationChecks } from '../tests/checks/generation';
 import { kernelChecks } from '../tests/checks/kernels';
-import { entropyCheck, lossesCheck } from '../tests/checks/oracle_losses';
+import { entropyCheck, lengthPenaltyCheck, lossesCheck } from '../tests/checks/oracle_losses';
 import { backwardCheck, cacheCheck, forwardCheck } from '../tests/checks/oracle_model';
 import { adamwCheck, samplingCheck } from '../tests/checks/oracle_optim';
 import { failures } from '../tests/checks/report';
 import type { Check, CheckCase } from '../tests/checks/report';
 
-const ORACLE_CHECKS = [forwardCheck, cacheCheck, backwardCheck, lossesCheck, entropyCheck, adamwCheck, samplingCheck];
+const ORACLE_CHECKS = [
+  forwardCheck,
+  cacheCheck,
+  backwardCheck,
+  lossesCheck,
+  lengthPenaltyCheck,
+  entropyCheck,
+  adamwCheck,
+  samplingCheck,
+];
 const CHECKS: Check[] = [...kernelChecks, ...ORACLE_CHECKS, ...generationChecks];
 
 /** The case closest to its tolerance, or furthest beyond it. A tolerance of 0 asks for equality. */

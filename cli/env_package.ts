@@ -127,7 +127,10 @@ export async function bundle(entry: string): Promise<string> {
         target: 'node20',
         minify: false,
         sourcemap: true,
-        rolldownOptions: { external: ['webgpu', ...builtinModules, /^node:/], output: { codeSplitting: false } },
+        rolldownOptions: {
+          external: ['webgpu', '@huggingface/transformers', ...builtinModules, /^node:/],
+          output: { codeSplitting: false },
+        },
       },
     })) as Rolldown.RolldownOutput;
     return withSources(result.output[0], dirname(entry));

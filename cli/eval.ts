@@ -1,26 +1,30 @@
 /** @file `terrarium eval`: evaluates a model in an environment. The flags mean what those of vf-eval mean. */
-import { existsSync, statSync } from 'node:fs';
 import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { OpenAIModel, evaluate } from '../src/envs';
-import type { ChatModel, EvalProgress, Evaluation, RunLabels, SamplingArgs, Trace } from '../src/envs';
-import { NoStarterError } from '../src/rl';
-import { acquireNodeGpu } from './dawn';
+import { evaluate, parseSamplingArgs } from '../src/envs';
+import type { EvalProgress, Evaluation, RunLabels, SamplingArgs, Trace } from '../src/envs';
 import { loadEnvironment } from './env_package';
 import type { LoadedEnvironment } from './env_package';
-import { diskFolder, starterFolder, starterPath } from './files';
-import { loadNative } from './native';
-import { ROOT, userPath } from './paths';
+import { EvalProgressLine } from './eval_progress';
+import { openModel } from './open_model';
+import type { OpenedModel } from './open_model';
+import { userPath } from './paths';
 import { formatSummary } from './report';
 import { diskStore, isRun, latestRun, newRunFolder } from './store';
-import { duration, oneLine } from './text';
+import { isSuite, suiteCommand } from './suite';
+import { oneLine } from './text';
+import { UsageError } from './usage_error';
 
 export const EVAL_USAGE = `terrarium eval <environment> [options]
+terrarium eval <suite.toml> [--output-dir DIR] [--json]
 
   <environment>                 a name in the library, one in environments/, or the path of a package (index.ts that
                                 exports loadEnvironment); the package's code runs with your rights
-  -m, --model MODEL             a checkpoint folder, or "starter" for the environment's shipped one (default);
-                                with -b the endpoint's name for a model
+  <suite.toml>                  [[eval]] and [[ablation]] blocks as vf-eval reads them; one table of all results, in
+                                <DIR>/suites/<suite>/table.csv and table.md; the same command goes on after a stop
+  -m, --model MODEL             a folder with a checkpoint or an ONNX model, hub:OWNER/MODEL for ONNX files to download,
+                                or "starter" for the environment's shipped one (default); with -b the endpoint's
+                                name for a model
   -b, --api-base-url URL        an OpenAI-compatible endpoint, such as http://localhost:8000/v1
   -k, --api-key-var NAME        environment variable that holds the endpoint's key; none is sent without it
   -n, --num-examples N          examples, -1 for all (default 5)
@@ -42,11 +46,6 @@ export const EVAL_USAGE = `terrarium eval <environment> [options]
   --output-dir DIR              instead of outputs
   --json                        the run's metadata.json on standard output, nothing else
 `;
-
-/** A command line that makes no sense. */
-export class UsageError extends Error {
-  override name = 'UsageError';
-}
 
 const OPTIONS = {
   model: { type: 'string', short: 'm' },
@@ -103,6 +102,7 @@ export async function evalCommand(args: string[]): Promise<void> {
   const { values, positionals } = parse(args);
   const [name, ...more] = positionals;
   if (name === undefined) throw new UsageError('which environment? `terrarium eval --help` lists the options');
+  if (isSuite(name)) return evalSuite(name, args);
   if (more.length > 0) throw new UsageError(`one environment at a time: ${positionals.join(', ')}`);
   const envArgs = objectOption('env-args', values['env-args']);
   const { sampling, others } = samplingOption(values);
@@ -115,7 +115,20 @@ export async function evalCommand(args: string[]): Promise<void> {
     samplingArgs: others,
     ...(loaded.version !== undefined && { envVersion: loaded.version }),
   };
-  const opened = await openModel(name, values, others);
+  const baseUrl = values['api-base-url'];
+  if (baseUrl !== undefined && values.model === undefined) {
+    throw new UsageError('-b needs -m: the name of a model at that endpoint');
+  }
+  const opened = await openModel({
+    environment: name,
+    model: values.model ?? 'starter',
+    baseUrl,
+    apiKeyVariable: values['api-key-var'],
+    endpointSampling: others,
+    stream: values.stream,
+    tokens: values.tokens,
+    timeoutSeconds: numberOption(values, 'request-timeout'),
+  });
   const controller = new AbortController();
   const interrupt = () => controller.abort(new Error('interrupted'));
   process.once('SIGINT', interrupt);
@@ -125,6 +138,14 @@ export async function evalCommand(args: string[]): Promise<void> {
     process.removeListener('SIGINT', interrupt);
     opened.close();
   }
+}
+
+/** A suite says everything itself. */
+async function evalSuite(file: string, args: readonly string[]): Promise<void> {
+  const options = { 'output-dir': OPTIONS['output-dir'], json: OPTIONS.json };
+  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
+  if (positionals.length > 1) throw new UsageError(`one suite at a time: ${positionals.join(', ')}`);
+  await suiteCommand(file, values['output-dir'], values.json);
 }
 
 async function run(
@@ -138,7 +159,8 @@ async function run(
   const rolloutsPerExample = numberOption(values, 'rollouts-per-example') ?? defaults.rolloutsPerExample ?? 3;
   const folder = runFolder(values, env.name, model.name, rolloutsPerExample);
   const shown = folder === undefined ? undefined : relative(process.cwd(), folder);
-  const progress = new EvalProgressLine(oneLine(`${env.name} with ${model.name}`, 80));
+  const title = oneLine(`${env.name} with ${model.name}`, 80);
+  const progress = new EvalProgressLine();
   let last: EvalProgress | undefined;
   let evaluation: Evaluation;
   try {
@@ -160,7 +182,7 @@ async function run(
         const again = `${failed} had failed and run again, ${dropped} unusable lines dropped`;
         progress.say(`Resuming ${shown}: ${kept} rollouts are there, ${again}.`);
       },
-      onProgress: (report) => progress.show((last = report)),
+      onProgress: (report) => progress.show(title, (last = report)),
       onTrace: (trace) => values.verbose && progress.say(traceLine(trace)),
     });
   } catch (error) {
@@ -185,66 +207,6 @@ async function run(
     process.stderr.write(`Every rollout failed; the first one: ${error!.name}: ${oneLine(error!.message, 500)}\n`);
     process.exitCode = 1;
   }
-}
-
-interface OpenedModel {
-  model: ChatModel;
-  baseUrl: string;
-  close(): void;
-}
-
-async function openModel(env: string, values: Values, extraBody: Record<string, unknown>): Promise<OpenedModel> {
-  const baseUrl = values['api-base-url'];
-  const name = values.model ?? 'starter';
-  if (baseUrl !== undefined) {
-    if (values.model === undefined) throw new UsageError('-b needs -m: the name of a model at that endpoint');
-    const model = new OpenAIModel({
-      baseUrl,
-      model: name,
-      apiKey: keyFrom(values['api-key-var']),
-      stream: values.stream,
-      tokenIds: values.tokens,
-      extraBody,
-      ...optional('timeoutSeconds', numberOption(values, 'request-timeout')),
-    });
-    return { model, baseUrl: model.baseUrl, close: () => undefined };
-  }
-  const unknown = Object.keys(extraBody);
-  if (unknown.length > 0) throw new UsageError(`--sampling-args: our own models do not know ${unknown.join(', ')}`);
-  const folder = name === 'starter' ? starterFolder(env) : checkpointFolder(name);
-  if (!folder) throw new NoStarterError(`${env} has no shipped starter: give a model with -m`);
-  const gpu = await acquireNodeGpu();
-  const path = name === 'starter' ? starterPath(env) : userPath(name);
-  const inside = relative(ROOT, path);
-  try {
-    const native = await loadNative(gpu, folder, inside.startsWith('..') ? path.replace(/^[/\\]+/, '') : inside);
-    process.stderr.write(`${native.parameters} parameters from ${folder.name}, on ${gpu.adapterName}\n`);
-    return {
-      model: native.model,
-      baseUrl: '',
-      close: () => {
-        native.destroy();
-        gpu.destroy();
-      },
-    };
-  } catch (error) {
-    gpu.destroy();
-    throw error;
-  }
-}
-
-function checkpointFolder(name: string) {
-  const path = userPath(name);
-  if (existsSync(path) && statSync(path).isDirectory()) return diskFolder(path);
-  throw new UsageError(`-m ${name}: no folder ${path}; for a model at an endpoint give its address with -b`);
-}
-
-function keyFrom(variable: string | undefined): string | undefined {
-  if (variable === undefined) return undefined;
-  const key = process.env[variable];
-  // The name alone: whoever puts the key itself here must not see it in a log.
-  if (!key) throw new UsageError('--api-key-var: there is no environment variable of that name, or it is empty');
-  return key;
 }
 
 function runFolder(values: Values, env: string, model: string, rollouts: number): string | undefined {
@@ -278,16 +240,8 @@ function objectOption(name: string, text: string | undefined): Record<string, un
   return value as Record<string, unknown>;
 }
 
-const SAMPLING: Readonly<Record<string, keyof SamplingArgs>> = {
-  max_tokens: 'maxTokens',
-  temperature: 'temperature',
-  top_p: 'topP',
-  top_k: 'topK',
-  min_p: 'minP',
-};
-
 /** Settings we know, and those that only an endpoint may know. -t and -T win over -S, and null means the default. */
-function samplingOption(values: Values): { sampling: SamplingArgs; others: Record<string, unknown> } {
+function samplingOption(values: Values): ReturnType<typeof parseSamplingArgs> {
   const given: Record<string, unknown> = objectOption('sampling-args', values['sampling-args']);
   const [maxTokens, temperature] = [numberOption(values, 'max-tokens'), numberOption(values, 'temperature')];
   const all = {
@@ -295,16 +249,11 @@ function samplingOption(values: Values): { sampling: SamplingArgs; others: Recor
     ...(maxTokens !== undefined && { max_tokens: maxTokens }),
     ...(temperature !== undefined && { temperature }),
   };
-  const sampling: SamplingArgs = {};
-  const others: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(all)) {
-    const known = SAMPLING[name];
-    if (value === null) continue;
-    if (known === undefined) others[name] = value;
-    else if (typeof value === 'number') sampling[known] = value;
-    else throw new UsageError(`--sampling-args: ${name} is no number`);
+  try {
+    return parseSamplingArgs(all);
+  } catch (error) {
+    throw new UsageError(`--sampling-args: ${(error as TypeError).message}`);
   }
-  return { sampling, others };
 }
 
 function optional<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {
@@ -317,35 +266,4 @@ export function traceLine(trace: Trace): string {
   const reply = completion.findLast(({ role }) => role === 'assistant')?.content ?? '';
   const result = error ? `${error.name}: ${oneLine(error.message, 100)}` : `reward ${reward!.toFixed(3)}`;
   return `example ${exampleId}/${rollout}  ${result}  ${stopCondition ?? ''}  ${oneLine(reply, 60)}`.trimEnd();
-}
-
-/** Progress on standard error: one line that changes on a terminal, a line every few seconds elsewhere. */
-class EvalProgressLine {
-  #shownAt = -Infinity;
-  #open = false;
-
-  constructor(private readonly title: string) {}
-
-  show({ done, total, errors, rate, secondsLeft }: EvalProgress): void {
-    const { isTTY } = process.stderr;
-    const now = performance.now();
-    if (now - this.#shownAt < (isTTY ? 100 : 5000) && done < total) return;
-    this.#shownAt = now;
-    const left = done === total ? 'done' : secondsLeft === null ? '' : `${duration(secondsLeft)} left`;
-    const failed = errors > 0 ? `  ${errors} FAILED` : '';
-    const line = `${this.title}: ${done}/${total}  ${rate.toFixed(rate < 10 ? 1 : 0)} rollouts/s${failed}  ${left}`;
-    process.stderr.write(isTTY ? `\r\u001b[2K${line}` : `${line}\n`);
-    this.#open = isTTY;
-  }
-
-  /** Says something else in between. */
-  say(line: string): void {
-    this.end();
-    process.stderr.write(`${line}\n`);
-  }
-
-  end(): void {
-    if (this.#open) process.stderr.write('\n');
-    this.#open = false;
-  }
 }

@@ -4,7 +4,7 @@ import { basename, dirname, join, relative, sep } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LIBRARY } from '../src/envs';
 import { ENVIRONMENTS } from './env_package';
-import { UsageError } from './eval';
+import { UsageError } from './usage_error';
 import { ROOT, userPath } from './paths';
 import { scaffold } from './scaffold';
 

@@ -4,7 +4,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bundle, packagePath, withTemporary } from './env_package';
-import { UsageError } from './eval';
+import { UsageError } from './usage_error';
 import { userPath } from './paths';
 
 export const TEST_USAGE = `terrarium test [environment]

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { compareRuns, formatChat, readRun, selectRollouts, summarize } from '../src/envs';
 import type { SavedRun, SavedTrace } from '../src/envs';
-import { UsageError } from './eval';
+import { UsageError } from './usage_error';
 import { userPath } from './paths';
 import { formatComparison, formatSummary } from './report';
 import { showTrace } from './show_trace';

@@ -2,13 +2,22 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { entropyCheck, lossesCheck } from './checks/oracle_losses';
+import { entropyCheck, lengthPenaltyCheck, lossesCheck } from './checks/oracle_losses';
 import { backwardCheck, cacheCheck, forwardCheck } from './checks/oracle_model';
 import { adamwCheck, samplingCheck } from './checks/oracle_optim';
 import { failures } from './checks/report';
 import { ORACLE_DIR, testGpu } from './gpu';
 
-for (const check of [forwardCheck, cacheCheck, backwardCheck, lossesCheck, entropyCheck, adamwCheck, samplingCheck]) {
+for (const check of [
+  forwardCheck,
+  cacheCheck,
+  backwardCheck,
+  lossesCheck,
+  lengthPenaltyCheck,
+  entropyCheck,
+  adamwCheck,
+  samplingCheck,
+]) {
   it(check.name, async () => {
     const cases = await check.run(await testGpu(), ORACLE_DIR);
     expect(cases.length).toBeGreaterThan(0);

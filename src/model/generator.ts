@@ -479,7 +479,7 @@ const SETTINGS: [name: keyof Omit<TokenSampling, 'stopTokens'>, wanted: string, 
 ];
 
 /** @throws RangeError naming the setting, its value and what it must be */
-function checkSampling(sampling: TokenSampling): void {
+export function checkSampling(sampling: TokenSampling): void {
   for (const [name, wanted, valid] of SETTINGS) {
     if (!valid(sampling[name])) throw new RangeError(`${name} is ${sampling[name]}; it must be ${wanted}`);
   }

@@ -12,3 +12,4 @@ export * from './chat';
 export * from './client';
 export * from './generator';
 export * from './tokenizer';
+export * from './transformers';

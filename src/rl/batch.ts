@@ -1,10 +1,10 @@
 /** @file A step's rollouts: sampled, scored, and where asked for with other prompts in place of groups that say nothing. */
-import { completionTokens } from '../envs';
 import type { Environment, Trace } from '../envs';
 import type { NativeModel } from '../model';
 import { PURPOSE } from '../random';
 import { hasSignal } from './advantages';
 import type { TrainConfig } from './config';
+import { costOf, penalized } from './length_penalty';
 import { requireModel, rolloutGroups } from './rollouts';
 import type { Group } from './rollouts';
 import type { Task } from './tasks';
@@ -82,7 +82,13 @@ export function scoredOf(traces: readonly Trace[]): Trace[] {
 
 /** Rewards that the update goes by, of the rollouts that could be scored. */
 export function rewardsOf(traces: readonly Trace[], config: TrainConfig): number[] {
-  return scoredOf(traces).map((trace) => trace.reward! - config.grpo.length_penalty * completionTokens(trace));
+  const scored = scoredOf(traces);
+  const { output_tokens: outputTokens, input_tokens: inputTokens, turns } = config.length_penalty;
+  return penalized(
+    scored.map((trace) => trace.reward!),
+    scored.map(costOf),
+    { outputTokens, inputTokens, turns },
+  );
 }
 
 /** Settings of every sample of a run, over the environment's own. */

@@ -81,7 +81,6 @@ const grpoSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('Rollouts cut off at a limit count in their group and carry no loss'),
-  length_penalty: z.number().nonnegative().default(0).describe('Taken off the reward for every token sampled'),
   max_epochs: countOrZero.default(0).describe('Passes through a finite dataset at most; 0 = no limit'),
   reference: z
     .string()
@@ -107,6 +106,12 @@ const difficultySchema = z.strictObject({
   easy_weight: weight.default(1).describe('How often easy tasks are asked, beside 1 for those never asked'),
   normal_weight: weight.default(1).describe('How often tasks between are asked'),
   hard_weight: weight.default(1).describe('How often hard tasks are asked'),
+});
+
+const lengthPenaltySchema = z.strictObject({
+  output_tokens: weight.default(0).describe("Share of the group's mean reward that the most tokens sampled cost"),
+  input_tokens: weight.default(0).describe('The same for tokens of prompt and environment'),
+  turns: weight.default(0).describe('The same for turns'),
 });
 
 const stageSchema = z.strictObject({
@@ -167,6 +172,7 @@ const trainSchema = z.strictObject({
   model: modelSchema.prefault({}),
   sft: sftSchema.prefault({}),
   grpo: grpoSchema.prefault({}),
+  length_penalty: lengthPenaltySchema.prefault({}),
   difficulty: difficultySchema.prefault({}),
   curriculum: z.array(stageSchema).default([]).describe('Stages of a run on several environments'),
   sampling: samplingSchema.prefault({}),

@@ -97,7 +97,8 @@ export async function learn(policy: Policy, env: Environment, batch: Batch, opti
 
   // 3. Tokens with the advantage on each of them. What was cut off at a limit may be left out here.
   const trained = learned.filter(({ isTruncated }) => !(grpo.mask_truncated && isTruncated));
-  const sequences = trained.flatMap((trace) => trainingSequences(trace, functions));
+  const samples = trained.map((trace) => trainingSequences(trace, functions));
+  const sequences = samples.flat();
   const referenceLogprobs = await reference?.logprobs(sequences, sampling.temperature);
   referenceLogprobs?.forEach((logprobs, i) => (sequences[i]!.referenceLogprobs = logprobs));
 
@@ -119,7 +120,7 @@ export async function learn(policy: Policy, env: Environment, batch: Batch, opti
   return {
     rewards,
     groupsWithSignal: scored.filter((_, g) => says(g)).length,
-    prefixBreaks: sequences.length - trained.length,
+    prefixBreaks: samples.reduce((sum, { length }) => sum + Math.max(0, length - 1), 0),
     lr,
     update,
   };

@@ -5,6 +5,7 @@ export * from './config';
 export * from './diagnosis';
 export * from './errors';
 export * from './grpo';
+export * from './length_penalty';
 export * from './losses';
 export * from './memory';
 export * from './models';

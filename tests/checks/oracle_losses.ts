@@ -5,6 +5,7 @@ import { BEHAVIOUR_FIELDS, LOSS_METRICS, logitsBackward, logprob, policyLoss } f
 import type { Gpu, LossParameters } from '../../src/kernels';
 import { advantages } from '../../src/rl/advantages';
 import type { AdvantageName } from '../../src/rl/advantages';
+import { penalized } from '../../src/rl/length_penalty';
 import { lossParameters, lossSettings, referenceLoss } from '../../src/rl/losses';
 import type { LossName, LossSettings, StepTotals } from '../../src/rl/losses';
 import { readJsonFile } from './files';
@@ -71,7 +72,19 @@ interface LossCase {
   splits?: Record<string, number[][]>;
 }
 
+interface LengthPenaltyCase {
+  name: string;
+  group_size: number;
+  rewards: number[];
+  output_tokens: number[];
+  input_tokens: number[];
+  turns: number[];
+  weights: { output_tokens: number; input_tokens: number; turns: number };
+  advantages: number[];
+}
+
 interface Extra {
+  length_penalty: LengthPenaltyCase[];
   cases: LossCase[];
   accumulation: LossCase[];
   entropy: EntropyCase[];
@@ -347,3 +360,27 @@ async function checkEntropy(gpu: Gpu, test: EntropyCase): Promise<CheckCase[]> {
     },
   ];
 }
+
+/** Rewards after the length penalty, as advantages, group by group. */
+export const lengthPenaltyCheck: Check = {
+  name: 'length penalty',
+  run(_, dir) {
+    if (!existsSync(join(dir, 'losses/extra.json'))) return Promise.resolve([missing('losses/extra.json')]);
+    const { length_penalty: given } = readJsonFile(join(dir, 'losses/extra.json')) as Extra;
+    const cases = given.map((each): CheckCase => {
+      const { rewards, group_size: size, weights } = each;
+      const costs = rewards.map((_reward, i) => ({
+        outputTokens: each.output_tokens[i]!,
+        inputTokens: each.input_tokens[i]!,
+        turns: each.turns[i]!,
+      }));
+      const ours = { outputTokens: weights.output_tokens, inputTokens: weights.input_tokens, turns: weights.turns };
+      const groups = Array.from({ length: rewards.length / size }, (_group, g) =>
+        penalized(rewards.slice(g * size, (g + 1) * size), costs.slice(g * size, (g + 1) * size), ours),
+      );
+      const error = relativeError(advantages('none', groups).flat(), each.advantages, 1e-9);
+      return { name: `length penalty, ${each.name}`, error, tolerance: 1e-9 };
+    });
+    return Promise.resolve(cases);
+  },
+};

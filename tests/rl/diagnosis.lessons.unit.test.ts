@@ -28,7 +28,7 @@ const EXPECTED: Record<string, Expectation> = {
   'too-hard': { kind: 'too-hard', key: 'env_args.min_length' },
   'too-easy': { kind: 'too-easy', key: 'sampling.temperature' },
   truncation: { kind: 'truncation', key: 'sampling.max_tokens' },
-  length: { kind: 'length', key: 'grpo.length_penalty', besides: ['misleading-reward'] },
+  length: { kind: 'length', key: 'length_penalty.output_tokens', besides: ['misleading-reward'] },
   'misleading-reward': { kind: 'misleading-reward', key: 'env_args.reward' },
   'reward-errors': { kind: 'reward-errors', key: 'env_args.reward_failures' },
   'too-many-updates': { kind: 'mismatch', key: 'grpo.updates_per_batch' },

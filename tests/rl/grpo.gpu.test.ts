@@ -93,14 +93,15 @@ it('rollouts that were cut off count in their group and carry no loss, where so 
 });
 
 it('a length penalty prefers the shorter of two equal rewards', async () => {
-  const run = await start([{ grpo: { length_penalty: 0.01 } }], () => 1);
+  const run = await start([{ length_penalty: { output_tokens: 0.25 } }], () => 1);
   const { report, groups } = await grpoStep(run.policy, run.env, { step: 1, config: run.config });
   expect(report.reward).toMatchObject({ mean: 1, std: 0 }); // what the environment gave
   const traces = groups.flatMap((group) => group.traces.map((trace) => ({ trace, group })));
   for (const { trace, group } of traces) {
     const length = ({ turns }: Trace) => turns[0]!.tokens!.completionIds.length;
-    const average = group.traces.reduce((sum, each) => sum + length(each), 0) / group.traces.length;
-    expect(trace.advantage).toBeCloseTo(0.01 * (average - length(trace)), 9);
+    const lengths = group.traces.map(length);
+    const average = lengths.reduce((sum, each) => sum + each, 0) / lengths.length;
+    expect(trace.advantage).toBeCloseTo((0.25 * (average - length(trace))) / Math.max(...lengths), 9);
   }
   expect(report.update).not.toBeNull();
   run.destroy();

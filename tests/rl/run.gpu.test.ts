@@ -313,7 +313,8 @@ const CHANGES: [string, ConfigLayer][] = [
   ['grpo.decay_steps', { grpo: { schedule: 'linear', decay_steps: 1 } }],
   ['grpo.min_lr_ratio', { grpo: { schedule: 'linear', min_lr_ratio: 0.5 } }],
   ['grpo.async_level', { grpo: { async_level: 1 } }],
-  ['grpo.length_penalty', { grpo: { length_penalty: 0.1 } }],
+  ['length_penalty.output_tokens', { length_penalty: { output_tokens: 0.5 } }],
+  ['length_penalty.input_tokens', { length_penalty: { input_tokens: 0.5, output_tokens: 0.2 } }],
   ['grpo.mask_truncated', { grpo: { mask_truncated: true } }],
   ['grpo.entropy_coefficient', { grpo: { entropy_coefficient: 0.1 } }],
   ['sampling.temperature', { sampling: { temperature: 0.7 } }],
@@ -484,7 +485,7 @@ it('a run that does not fit the memory is refused before a single buffer is made
   const before = { ...gpu.stats };
   await expect(start(gpu, config({ memory: { budget_mb: 4 } }))).rejects.toThrow(UnfitConfigError);
   await expect(start(gpu, config({ memory: { budget_mb: 4 } }))).rejects.toThrow(
-    '4.00 MiB are allowed by memory.budget_mb',
+    '4 MiB are allowed by memory.budget_mb',
   );
   expect(gpu.stats).toEqual(before);
 });

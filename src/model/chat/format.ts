@@ -75,20 +75,8 @@ export abstract class ChatFormat {
   /** The message that sampled tokens spell, with its tool calls where tools are offered. */
   parse(ids: readonly number[], { tools = [], previousCalls = 0 }: ParseOptions = {}): Message {
     const text = this.tokenizer.decode(ids);
-    const { content, toolCalls, issues } =
-      tools.length > 0 ? this.take(text, tools) : { content: text, toolCalls: [], issues: [] };
-    const idOf = (call: number) => `call_${previousCalls + call}`;
-    return {
-      role: 'assistant',
-      content,
-      ...(toolCalls.length > 0 && { toolCalls: toolCalls.map((call, i) => ({ id: idOf(i), ...call })) }),
-      ...(issues.length > 0 && {
-        issues: issues.map(({ call, ...issue }) => ({
-          ...issue,
-          ...(call !== undefined && { toolCallId: idOf(call) }),
-        })),
-      }),
-    };
+    const reply = tools.length > 0 ? this.take(text, tools) : { content: text, toolCalls: [], issues: [] };
+    return messageOf(reply, previousCalls);
   }
 
   /** A conversation for supervised training: ids, and 1 where an assistant's token (or its stop token) is learned. */
@@ -135,6 +123,25 @@ export abstract class ChatFormat {
     }
     return [...ids, ...this.tokenizer.encode(text)];
   }
+}
+
+/**
+ * A reply as an assistant's message.
+ * @param previousCalls that the conversation made before: ids go on from there
+ */
+export function messageOf({ content, toolCalls, issues }: ParsedReply, previousCalls: number): Message {
+  const idOf = (call: number) => `call_${previousCalls + call}`;
+  return {
+    role: 'assistant',
+    content,
+    ...(toolCalls.length > 0 && { toolCalls: toolCalls.map((call, i) => ({ id: idOf(i), ...call })) }),
+    ...(issues.length > 0 && {
+      issues: issues.map(({ call, ...issue }) => ({
+        ...issue,
+        ...(call !== undefined && { toolCallId: idOf(call) }),
+      })),
+    }),
+  };
 }
 
 const ASSISTANT = { role: 'assistant' } as const;

@@ -76,11 +76,15 @@ export const LENGTH: Rule = {
     const [short, long] = [average(first, lengthOf)!, average(now, lengthOf)!];
     if (long < CALM * short) return 'well';
     if (long < GROWTH * short || isBetter(history)) return 'unclear';
-    const { grpo, sampling } = history.config;
+    const { length_penalty: penalty, sampling } = history.config;
     const limit = sampling.max_tokens;
     const settings: SettingAdvice[] = [
-      // A tenth of the range of rewards for a reply that is twice as long.
-      { key: 'grpo.length_penalty', now: grpo.length_penalty, to: Number((0.1 / short).toPrecision(1)) },
+      // prime-rl's default: the longest reply of a group loses a quarter of the group's mean reward.
+      {
+        key: 'length_penalty.output_tokens',
+        now: penalty.output_tokens,
+        to: Math.max(0.25, 2 * penalty.output_tokens),
+      },
       ...(limit !== undefined && limit > 2 * short
         ? [{ key: 'sampling.max_tokens', now: limit, to: Math.ceil(2 * short) }]
         : []),

@@ -1,0 +1,4 @@
+/** @file The error of a command line that makes no sense. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}

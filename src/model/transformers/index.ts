@@ -1,0 +1,6 @@
+/** @file ONNX models through transformers.js. */
+export * from './client';
+export * from './files';
+export * from './load';
+export * from './prompt';
+export * from './sample';

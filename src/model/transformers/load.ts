@@ -1,0 +1,170 @@
+/** @file Loading an ONNX model with transformers.js: a folder on disk, one that a page serves, or a model of the hub. */
+import type { PreTrainedModel } from '@huggingface/transformers';
+import { TinyChat } from '../chat';
+import { readJson } from '../checkpoint';
+import type { FileSource } from '../checkpoint';
+import { CheckpointError } from '../errors';
+import { SPECIAL_TOKENS, TinyTokenizer } from '../tokenizer';
+import { TransformersModel } from './client';
+import type { OnnxDtype } from './files';
+import type * as LazyLibrary from './lazy-library';
+import { FormatPrompter, TemplatePrompter } from './prompt';
+import type { Prompter, TemplateTokenizer } from './prompt';
+
+export type Library = typeof LazyLibrary;
+
+/** How much of a file has come. */
+export interface DownloadProgress {
+  file: string;
+  loaded: number;
+  /** 0 while it is not known. */
+  total: number;
+}
+
+export interface TransformersOptions {
+  /** What results call the model. */
+  name: string;
+  /** A folder's path, the address of one that the page serves, or the hub's name for a model: `owner/model`. */
+  source: string;
+  /** Only from the folder: nothing is downloaded. */
+  local?: boolean;
+  /** The folder's own files where they can be read; a model of ours is known by its tokenizer. */
+  folder?: FileSource;
+  /** `cpu` in a terminal, `webgpu` or `wasm` in a page. */
+  device: 'cpu' | 'webgpu' | 'wasm';
+  dtype?: OnnxDtype | undefined;
+  /** In a page: where the page serves ONNX Runtime's two files. They would come from a foreign server otherwise. */
+  runtime?: { mjs: string; wasm: string };
+  onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  /** Asked between the steps of loading. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What a model needs to answer. */
+export interface Loaded {
+  library: Library;
+  model: PreTrainedModel;
+  prompter: Prompter;
+  /** Longest sequence, in tokens. */
+  maxPositions: number;
+}
+
+type LoadOptions = Pick<TransformersOptions, 'source' | 'local' | 'signal' | 'onProgress'>;
+
+/**
+ * Loads library, tokenizer and model.
+ * @throws CheckpointError naming the model and what is wrong with it; the signal's reason
+ */
+export async function loadTransformers(options: TransformersOptions): Promise<TransformersModel> {
+  const { name, source, folder, device, dtype, signal } = options;
+  const library = await openLibrary(options);
+  const config = await within(source, () => library.AutoConfig.from_pretrained(source, common(options)));
+  const maxPositions = (config as { max_position_embeddings?: unknown }).max_position_embeddings;
+  if (typeof maxPositions !== 'number') {
+    throw new CheckpointError(`${source}: config.json has no max_position_embeddings`);
+  }
+  const own = folder && (await ownChat(folder));
+  const template = own ? undefined : await loadTemplateTokenizer(library, options);
+  signal?.throwIfAborted();
+  const model = await within(source, () =>
+    library.AutoModelForCausalLM.from_pretrained(source, { ...common(options), device, ...(dtype && { dtype }) }),
+  );
+  const prompter = own
+    ? new FormatPrompter(own)
+    : new TemplatePrompter(template!.tokenizer, stopsOf(model, template!.eos));
+  const loaded = new TransformersModel(name, { library, model, prompter, maxPositions });
+  const inputs = inputNames(model);
+  const problem = inputs.some((input) => input.startsWith('past_key_values'))
+    ? prompter.stopTokens.length === 0 && 'no file says which token ends a reply'
+    : `its graph has no key-value cache (inputs ${inputs.join(', ')}): export it for text generation with past`;
+  if (signal?.aborted || problem) {
+    await loaded.destroy();
+    signal?.throwIfAborted();
+    throw new CheckpointError(`${source}: ${problem as string}`);
+  }
+  return loaded;
+}
+
+const IN_TERMINAL = typeof process === 'object' && 'node' in process.versions;
+
+/** The library, told where its runtime is. In a terminal it is onnxruntime-node. */
+async function openLibrary({ device, runtime, local = false, source }: TransformersOptions): Promise<Library> {
+  const library = await import('./lazy-library');
+  library.env.allowLocalModels = local;
+  library.env.allowRemoteModels = !local;
+  const { wasm } = library.env.backends.onnx;
+  if (runtime && wasm) wasm.wasmPaths = runtime;
+  else if (device !== 'cpu' && !IN_TERMINAL) {
+    throw new CheckpointError(`${source}: this page serves no ONNX Runtime, and none is taken from elsewhere`);
+  }
+  return library;
+}
+
+function common({ local = false, onProgress }: LoadOptions) {
+  return {
+    local_files_only: local,
+    progress_callback: (event: { status: string; file?: string; loaded?: number; total?: number }) => {
+      const { status, file = '', loaded = 0, total = 0 } = event;
+      if (status === 'progress') onProgress?.({ file, loaded, total });
+    },
+  };
+}
+
+/** The chat format of a model of ours, which is known by the special tokens that ours begin with. */
+async function ownChat(folder: FileSource): Promise<TinyChat | undefined> {
+  const json = await readJson(folder, 'tokenizer.json');
+  const { added_tokens: added } = Object(json) as { added_tokens?: unknown };
+  const texts = Array.isArray(added) ? added.map((token) => (Object(token) as { content?: unknown }).content) : [];
+  if (!SPECIAL_TOKENS.every((token, i) => texts[i] === token)) return undefined;
+  return new TinyChat(TinyTokenizer.fromJson(json, `${folder.name}/tokenizer.json`));
+}
+
+/** Tokens that end a reply, of generation_config.json and of the tokenizer. */
+function stopsOf(model: PreTrainedModel, eos: number | undefined): number[] {
+  const { eos_token_id: stops } = Object(model.generation_config) as { eos_token_id?: unknown };
+  return [...new Set([stops, eos].flat().filter((id) => typeof id === 'number'))];
+}
+
+/**
+ * A model's own tokenizer and template.
+ * @throws CheckpointError where it has no template
+ */
+export async function loadTemplateTokenizer(
+  library: Library,
+  options: LoadOptions,
+): Promise<{ tokenizer: TemplateTokenizer; eos: number | undefined }> {
+  const { source } = options;
+  const tokenizer = await within(source, () => library.AutoTokenizer.from_pretrained(source, common(options)));
+  const { chat_template: template } = tokenizer as { chat_template?: unknown };
+  if (!template) throw new CheckpointError(`${source}: tokenizer_config.json has no chat_template: not a chat model`);
+  const eos = (tokenizer as { eos_token_id?: unknown }).eos_token_id;
+  return {
+    eos: typeof eos === 'number' ? eos : undefined,
+    tokenizer: {
+      render: (messages, tools) =>
+        tokenizer.apply_chat_template(messages as never, {
+          tools: tools as never,
+          add_generation_prompt: true,
+          return_tensor: false,
+          return_dict: false,
+        }),
+      decode: (ids) => tokenizer.decode([...ids], { skip_special_tokens: true }),
+      template: typeof template === 'string' ? template : JSON.stringify(template),
+      specialTokens: (tokenizer as { all_special_tokens?: string[] }).all_special_tokens ?? [],
+    },
+  };
+}
+
+function inputNames(model: PreTrainedModel): readonly string[] {
+  const sessions = (model as unknown as { sessions: Record<string, { inputNames: readonly string[] }> }).sessions;
+  return Object.values(sessions).flatMap(({ inputNames: names }) => names);
+}
+
+/** Says which model an error is about. */
+async function within<T>(source: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw new CheckpointError(`${source}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
