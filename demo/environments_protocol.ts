@@ -6,6 +6,8 @@ export type EvalModel =
   /** The weights of the run that is open, or those it started from. */
   | { kind: 'current' | 'start' }
   /** The key is kept in memory only. `tokenIds`: ask for tokens and log-probabilities, as vLLM offers them. */
+  /** An ONNX model, run by transformers.js: the hub's `owner/name`, or the address of a folder. */
+  | { kind: 'onnx'; source: string; device: 'webgpu' | 'wasm' }
   | { kind: 'endpoint'; baseUrl: string; name: string; apiKey: string; tokenIds: boolean };
 
 export interface EnvironmentEval {
@@ -34,6 +36,8 @@ export interface PhaseNews {
 }
 
 export type EnvironmentNews =
+  /** How much of a model's file has come; `total` is 0 while nobody knows. */
+  | { what: 'loading'; id: number; file: string; loaded: number; total: number }
   | {
       what: 'begun';
       id: number;

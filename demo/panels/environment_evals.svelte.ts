@@ -13,8 +13,10 @@ export type EvalOrder = Omit<EnvironmentEval, 'id'>;
 
 /** One evaluation, from the order to the result. */
 export class ShownEval {
-  status = $state<'waiting' | 'playing' | 'done' | 'cancelled' | 'failed'>('waiting');
+  status = $state<'waiting' | 'loading' | 'playing' | 'done' | 'cancelled' | 'failed'>('waiting');
   message = $state('');
+  /** A file of the model that is on its way. */
+  loading = $state.raw<{ file: string; loaded: number; total: number } | null>(null);
   progress = $state.raw<EvalProgress | null>(null);
   /** In the order of the tasks. */
   rows = $state.raw<readonly RolloutRow[]>([]);
@@ -29,14 +31,15 @@ export class ShownEval {
     readonly id: number,
     readonly order: Omit<EvalOrder, 'model'>,
     readonly kind: EvalModel['kind'],
-    readonly endpoint: string,
+    /** Of a model that is not of the page's run. */
+    readonly foreign: string,
   ) {}
 
   get title(): string {
     const { env, examples, rollouts, temperature } = this.order;
     const current = this.step === null ? 'weights as they are' : `weights of step ${this.step}`;
     const weights = this.kind === 'start' ? 'starting weights' : current;
-    const model = this.kind === 'endpoint' ? this.endpoint : weights;
+    const model = this.foreign || weights;
     const sampling = temperature === 0 ? 'greedy' : `T=${temperature}`;
     return `${this.id}. ${env}, ${model}, ${examples} × ${rollouts}, ${sampling}`;
   }
@@ -46,11 +49,15 @@ export class ShownEval {
   }
 
   get underWay(): boolean {
-    return this.status === 'waiting' || this.status === 'playing';
+    return this.status === 'waiting' || this.status === 'loading' || this.status === 'playing';
   }
 
   hear(news: EnvironmentNews): void {
     switch (news.what) {
+      case 'loading':
+        this.status = 'loading';
+        this.loading = news;
+        break;
       case 'begun':
         this.status = 'playing';
         this.step = news.step;
@@ -83,6 +90,10 @@ export class ShownEval {
   }
 }
 
+function foreignName(model: EvalModel): string {
+  return model.kind === 'endpoint' ? model.name : model.kind === 'onnx' ? model.source : '';
+}
+
 /** All of them, the newest first. */
 export class EnvironmentEvals {
   list = $state.raw<readonly ShownEval[]>([]);
@@ -99,7 +110,7 @@ export class EnvironmentEvals {
   start(order: EvalOrder): void {
     const id = this.#next++;
     const { model, ...rest } = order;
-    const shown = new ShownEval(id, rest, model.kind, model.kind === 'endpoint' ? model.name : '');
+    const shown = new ShownEval(id, rest, model.kind, foreignName(model));
     const kept = [shown, ...this.list].filter((each, i) => i < KEPT || each.underWay);
     this.list = kept;
     this.shown = shown;

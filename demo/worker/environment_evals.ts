@@ -16,7 +16,8 @@ export class EnvironmentEvals {
       this.#running.get(request.id)?.controller.abort();
       return false;
     }
-    const native = request.model.kind !== 'endpoint';
+    const { kind } = request.model;
+    const native = kind === 'current' || kind === 'start';
     this.#running.set(request.id, { controller: new AbortController(), native });
     if (!native) void this.play(request, undefined);
     return native;

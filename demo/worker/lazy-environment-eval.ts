@@ -1,8 +1,8 @@
 /** @file Plays an evaluation in an environment of the library and tells the page, in batches, how it goes. */
 import { strToU8, zipSync } from 'fflate';
 import { MemoryStore, evaluate, libraryEntry } from '../../src/envs';
-import type { ChatModel, EvalProgress, OpenAIModel, Trace } from '../../src/envs';
-import type { EnvironmentEval, EnvironmentNews, EvalModel, PhaseNews } from '../environments_protocol';
+import type { ChatModel, EvalProgress, Trace } from '../../src/envs';
+import type { EnvironmentEval, EnvironmentNews, PhaseNews } from '../environments_protocol';
 
 /** Milliseconds between two batches of news. */
 const BATCH_MS = 100;
@@ -26,9 +26,8 @@ export async function evaluateEnvironment(
   post: Post,
 ): Promise<void> {
   const { id, env: name, options, rollouts, temperature, atOnce, seed } = request;
-  const endpoint = local ? undefined : await endpointOf(request.model);
-  const model = local?.model ?? endpoint!;
   const env = libraryEntry(name).load(options);
+  const { model, close, baseUrl } = local ? { model: local.model } : await openModel(request, signal, post);
   const { passThreshold } = env;
   const step = local?.step ?? null;
   post({ what: 'begun', id, model: model.name, step, tokens: local?.tokens ?? [], passThreshold });
@@ -47,7 +46,7 @@ export async function evaluateEnvironment(
       onTrace: (trace) => news.trace(trace),
       onProgress: (progress) => news.progress(progress),
       store,
-      labels: { envArgs: options, ...(endpoint && { baseUrl: endpoint.baseUrl }) },
+      labels: { envArgs: options, ...(baseUrl !== undefined && { baseUrl }) },
     });
     local?.check();
     news.flush();
@@ -60,14 +59,42 @@ export async function evaluateEnvironment(
   } finally {
     news.flush(); // what was finished stays, whatever happened
     await env.teardown();
+    await close?.();
   }
 }
 
-async function endpointOf(model: EvalModel): Promise<OpenAIModel> {
-  if (model.kind !== 'endpoint') throw new Error('there is no model to evaluate');
-  const { baseUrl, name, apiKey, tokenIds } = model;
-  const { OpenAIModel } = await import('../../src/envs/library/continuation/lazy-endpoint'); // the judge's, too
-  return new OpenAIModel({ baseUrl, model: name, apiKey, tokenIds });
+/** A model that is not of the run. */
+interface OpenedModel {
+  model: ChatModel;
+  baseUrl?: string;
+  /** Frees what it holds. */
+  close?: () => Promise<void>;
+}
+
+async function openModel({ id, model }: EnvironmentEval, signal: AbortSignal, post: Post): Promise<OpenedModel> {
+  switch (model.kind) {
+    case 'endpoint': {
+      const { baseUrl, name, apiKey, tokenIds } = model;
+      const { OpenAIModel } = await import('../../src/envs/library/continuation/lazy-endpoint'); // the judge's, too
+      return { model: new OpenAIModel({ baseUrl, model: name, apiKey, tokenIds }), baseUrl };
+    }
+    case 'onnx': {
+      const { source, device } = model;
+      const { loadOnnx } = await import('./lazy-onnx');
+      const onnx = await loadOnnx({
+        name: source,
+        source,
+        local: /^(\/|\.|https?:)/.test(source),
+        device,
+        onProgress: (progress) => post({ what: 'loading', id, ...progress }),
+        signal,
+      });
+      return { model: onnx, close: () => onnx.destroy() };
+    }
+    case 'current':
+    case 'start':
+      throw new Error('there is no model to evaluate');
+  }
 }
 
 /** News on their way to the page: a message for each would keep it from drawing. */

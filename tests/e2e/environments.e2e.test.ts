@@ -1,13 +1,17 @@
 /** @file The library in the page: found, read, set, evaluated with the page's model and with an endpoint, looked at. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import axe from 'axe-core';
 import { unzipSync } from 'fflate';
 import type { Browser, Page } from 'puppeteer';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { starterPath } from '../../cli/files';
 import { chatBody, json, serve } from '../endpoint';
 import type { Endpoint } from '../endpoint';
+import { exportOnnx } from '../onnx/export';
 import { byTestId, launch, openPage, press, serveSite, textOf, waitForStatus } from './browser';
 import type { OpenPage, Site } from './browser';
 
@@ -269,4 +273,52 @@ it('by keyboard alone, with an endpoint whose markup stays text; nothing to comp
   await page.waitForFunction(() => document.documentElement.scrollWidth === 390);
   expect(await problems(page)).toEqual([]);
   await shoot(page, 'narrow');
+});
+
+it('an ONNX model by transformers.js answers in the tab as the model that it was made from', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'terrarium-onnx-'));
+  await exportOnnx(starterPath('letter-sort'), join(folder, 'letter-sort'));
+  const asked: string[] = [];
+  const server = createServer((request, reply) => {
+    const file = join(folder, new URL(request.url!, 'http://x').pathname);
+    asked.push(request.url!);
+    reply.setHeader('access-control-allow-origin', '*');
+    if (existsSync(file)) reply.end(readFileSync(file));
+    else reply.writeHead(404).end();
+  });
+  await new Promise<void>((go) => server.listen(0, '127.0.0.1', go));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+  opened = await openPage(browser, `${site.url}#env=letter-sort`);
+  const { page } = opened;
+  await waitForStatus(page, 'ready');
+  await press(page, 'Open the library');
+  await shown(page, 'library-entry');
+  await choose(page, 'letter-sort');
+  await fill(page, 'library-examples', '24');
+  const rewards: string[] = [];
+  for (const model of ['start', 'onnx']) {
+    await page.select(byTestId('library-model'), model);
+    if (model === 'onnx') {
+      await fill(page, 'onnx-source', `${address}/letter-sort`);
+      await page.select(byTestId('onnx-device'), 'wasm');
+    }
+    await press(page, 'Run eval');
+    await evaluated(page);
+    rewards.push(await textOf(page, 'library-reward'));
+  }
+  expect(rewards[1]).toBe(rewards[0]);
+  expect(asked).toContain('/letter-sort/onnx/model.onnx');
+
+  // A folder that lacks its model: one error that names it.
+  rmSync(join(folder, 'letter-sort/onnx'), { recursive: true });
+  await page.evaluate(() => caches.keys().then((keys) => Promise.all(keys.map((key) => caches.delete(key)))));
+  await press(page, 'Run eval');
+  await evaluated(page, 'failed');
+  expect(await textOf(page, 'library-result')).toMatch(/model\.onnx/);
+  server.closeAllConnections();
+  server.close();
+  rmSync(folder, { recursive: true });
+  // The browser itself complains of the file that is not there.
+  opened.complaints.length = 0;
 });
