@@ -2,7 +2,7 @@
 import type { EvalProgress, Summary, Trace } from '../../src/envs';
 import type { EnvironmentEval, EnvironmentNews, EvalModel } from '../environments_protocol';
 import type { Trainer } from '../trainer.svelte';
-import { inTaskOrder } from './rollout_list';
+import { withNews } from './rollout_list';
 import type { RolloutRow } from './rollout_list';
 
 /** Evaluations with all their rollouts that are kept for looking at. */
@@ -23,7 +23,6 @@ export class ShownEval {
   step = $state<number | null>(null);
   tokens: readonly string[] = [];
   passThreshold = $state(1);
-  readonly #byId = new Map<string, RolloutRow>();
 
   /** @param order without the key of an endpoint, which nothing here needs */
   constructor(
@@ -59,9 +58,7 @@ export class ShownEval {
         this.passThreshold = news.passThreshold;
         break;
       case 'played':
-        for (const { exampleId, rollout, phase } of news.phases) this.#put({ exampleId, rollout, phase, trace: null });
-        for (const trace of news.traces) this.#put({ ...trace, phase: 'done', trace });
-        this.rows = [...this.#byId.values()].sort(inTaskOrder);
+        this.rows = withNews(this.rows, news.phases, news.traces);
         this.progress = news.progress ?? this.progress;
         break;
       case 'done':
@@ -76,10 +73,6 @@ export class ShownEval {
         if (this.underWay) this.#end('the worker was lost');
         break;
     }
-  }
-
-  #put({ exampleId, rollout, phase, trace }: RolloutRow): void {
-    this.#byId.set(`${exampleId} ${rollout}`, { exampleId, rollout, phase, trace });
   }
 
   /** What is finished stays; the rest will not come. */

@@ -39,10 +39,15 @@ function fieldOf(name: string, schema: JsonSchema): OptionField {
     name,
     kind,
     description,
-    initial: kind === 'switch' ? initial === true : kind === 'json' ? JSON.stringify(initial) : String(initial ?? ''),
+    initial: kind === 'switch' ? initial === true : textOf(initial),
     choices: (schema.enum ?? []).map(String),
     ...bounds,
   };
+}
+
+/** Text as it is, anything else as JSON; '' where there is no default. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
 }
 
 function kindOf({ type, enum: choices, anyOf }: JsonSchema): OptionField['kind'] {

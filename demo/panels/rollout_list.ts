@@ -29,7 +29,7 @@ export interface RolloutQuery {
 const SORTS = {
   task: ({ exampleId, rollout }: RolloutRow) => exampleId + rollout / 1e6,
   reward: ({ trace }: RolloutRow) => trace && rewardOf(trace),
-  turns: ({ trace }: RolloutRow) => trace && trace.turns.length,
+  turns: ({ trace }: RolloutRow) => trace?.turns.length ?? null,
   tokens: ({ trace }: RolloutRow) => trace && completionTokens(trace),
   seconds: ({ trace }: RolloutRow) => trace && seconds(trace.timing.generation),
 } as const;
@@ -57,6 +57,18 @@ export function selectRollouts(rows: readonly RolloutRow[], query: RolloutQuery,
     if (x === null || y === null) return Number(x === null) - Number(y === null) || inTaskOrder(a, b);
     return sign * (x - y) || inTaskOrder(a, b);
   });
+}
+
+/** The rollouts after some have come to a phase, or to their end. */
+export function withNews(
+  rows: readonly RolloutRow[],
+  phases: readonly Omit<RolloutRow, 'trace'>[],
+  traces: readonly Trace[],
+): RolloutRow[] {
+  const nameOf = ({ exampleId, rollout }: Omit<RolloutRow, 'trace'>) => `${exampleId} ${rollout}`;
+  const ended = traces.map((trace) => ({ exampleId: trace.exampleId, rollout: trace.rollout, phase: 'done', trace }));
+  const news = [...rows, ...phases.map((phase) => ({ ...phase, trace: null })), ...ended];
+  return [...new Map(news.map((row) => [nameOf(row), row])).values()].sort(inTaskOrder);
 }
 
 /** In the order of the dataset, whatever was finished first. */

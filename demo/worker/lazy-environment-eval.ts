@@ -1,7 +1,7 @@
 /** @file Plays an evaluation in an environment of the library and tells the page, in batches, how it goes. */
 import { strToU8, zipSync } from 'fflate';
-import { MemoryStore, OpenAIModel, evaluate, libraryEntry } from '../../src/envs';
-import type { ChatModel, EvalProgress, Trace } from '../../src/envs';
+import { MemoryStore, evaluate, libraryEntry } from '../../src/envs';
+import type { ChatModel, EvalProgress, OpenAIModel, Trace } from '../../src/envs';
 import type { EnvironmentEval, EnvironmentNews, EvalModel, PhaseNews } from '../environments_protocol';
 
 /** Milliseconds between two batches of news. */
@@ -26,7 +26,8 @@ export async function evaluateEnvironment(
   post: Post,
 ): Promise<void> {
   const { id, env: name, options, rollouts, temperature, atOnce, seed } = request;
-  const model = local?.model ?? endpointOf(request.model);
+  const endpoint = local ? undefined : await endpointOf(request.model);
+  const model = local?.model ?? endpoint!;
   const env = libraryEntry(name).load(options);
   const { passThreshold } = env;
   const step = local?.step ?? null;
@@ -46,7 +47,7 @@ export async function evaluateEnvironment(
       onTrace: (trace) => news.trace(trace),
       onProgress: (progress) => news.progress(progress),
       store,
-      labels: { envArgs: options, ...(model instanceof OpenAIModel && { baseUrl: model.baseUrl }) },
+      labels: { envArgs: options, ...(endpoint && { baseUrl: endpoint.baseUrl }) },
     });
     local?.check();
     news.flush();
@@ -62,9 +63,10 @@ export async function evaluateEnvironment(
   }
 }
 
-function endpointOf(model: EvalModel): OpenAIModel {
+async function endpointOf(model: EvalModel): Promise<OpenAIModel> {
   if (model.kind !== 'endpoint') throw new Error('there is no model to evaluate');
   const { baseUrl, name, apiKey, tokenIds } = model;
+  const { OpenAIModel } = await import('../../src/envs/library/continuation/lazy-endpoint'); // the judge's, too
   return new OpenAIModel({ baseUrl, model: name, apiKey, tokenIds });
 }
 

@@ -69,7 +69,7 @@ const entries = (page: Page) =>
 async function shoot(page: Page, name: string): Promise<void> {
   if (!SHOTS) return;
   const panel = await page.$('[aria-label="Environments"]');
-  await panel!.screenshot({ path: join(SHOTS, `${name}.png`) as `${string}.png` });
+  await panel!.screenshot({ path: join(SHOTS, `${name}.png`) });
 }
 
 async function problems(page: Page): Promise<[rule: string, elements: string[]][]> {

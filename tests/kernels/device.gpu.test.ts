@@ -214,7 +214,7 @@ it('out of memory is one error, and what was made is freed', async () => {
   const tensors = [new Tensor('a', [1000])];
   await expect(Arena.create(small, 'parameters', tensors)).rejects.toThrow(GpuMemoryError);
   await expect(Arena.create(small, 'parameters', tensors)).rejects.toThrow(
-    'allocating parameters (4.00 KiB): the GPU is out of memory (no memory left)',
+    'allocating parameters (4 KiB): the GPU is out of memory (no memory left)',
   );
   expect(small.liveBytes).toBe(0);
 });

@@ -485,7 +485,7 @@ it('a run that does not fit the memory is refused before a single buffer is made
   const before = { ...gpu.stats };
   await expect(start(gpu, config({ memory: { budget_mb: 4 } }))).rejects.toThrow(UnfitConfigError);
   await expect(start(gpu, config({ memory: { budget_mb: 4 } }))).rejects.toThrow(
-    '4.00 MiB are allowed by memory.budget_mb',
+    '4 MiB are allowed by memory.budget_mb',
   );
   expect(gpu.stats).toEqual(before);
 });
