@@ -34,6 +34,7 @@ export interface Engine {
   env: {
     allowLocalModels: boolean;
     allowRemoteModels: boolean;
+    cacheDir: string | null;
     backends: { onnx: { wasm?: { wasmPaths?: unknown } } };
   };
 }

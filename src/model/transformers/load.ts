@@ -32,6 +32,8 @@ export interface TransformersOptions {
   dtype?: OnnxDtype | undefined;
   /** In a page: where the page serves ONNX Runtime's two files. They would come from a foreign server otherwise. */
   runtime?: { mjs: string; wasm: string };
+  /** In a terminal: where downloads are kept. */
+  cacheFolder?: string;
   onProgress?: ((progress: DownloadProgress) => void) | undefined;
   /** Asked between the steps of loading. */
   signal?: AbortSignal | undefined;
@@ -85,10 +87,12 @@ export async function loadTransformers(options: TransformersOptions): Promise<Tr
 const IN_TERMINAL = typeof process === 'object' && 'node' in process.versions;
 
 /** The library, told where its runtime is. In a terminal it is onnxruntime-node. */
-async function openLibrary({ device, runtime, local = false, source }: TransformersOptions): Promise<Engine> {
+async function openLibrary(options: TransformersOptions): Promise<Engine> {
+  const { device, runtime, local = false, source, cacheFolder } = options;
   const library = (await import('./lazy-library')) as unknown as Engine;
   library.env.allowLocalModels = local;
   library.env.allowRemoteModels = !local;
+  if (cacheFolder !== undefined) library.env.cacheDir = cacheFolder;
   const { wasm } = library.env.backends.onnx;
   if (runtime && wasm) wasm.wasmPaths = runtime;
   else if (device !== 'cpu' && !IN_TERMINAL) {
