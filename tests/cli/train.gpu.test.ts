@@ -92,7 +92,9 @@ it('shows a line per step with rate and time left', async () => {
   const { code, out, err } = await terrarium(['train', 'even-digits', ...SHORT]);
   expect(code).toBe(0);
   expect(out).toBe('');
-  expect(err).toMatch(/step 1\/2 {2}reward 0\.\d+ {2}signal .* tokens\/s {2}[\d.]+ s\/step {2}GPU idle \d+% {2}\d+ s left/);
+  expect(err).toMatch(
+    /step 1\/2 {2}reward 0\.\d+ {2}signal .* tokens\/s {2}[\d.]+ s\/step {2}GPU idle \d+% {2}\d+ s left/,
+  );
   expect(err).toMatch(/eval after {2}T=1 [\d.]+% {2}greedy [\d.]+%/);
 });
 

@@ -76,7 +76,7 @@ it.each(['wasm', 'webgpu'] as const)('on %s', async (device) => {
   const page = await browser.newPage();
   const hosts = new Set<string>();
   page.on('request', (request) => {
-    if (request.url().startsWith("http")) hosts.add(new URL(request.url()).origin);
+    if (request.url().startsWith('http')) hosts.add(new URL(request.url()).origin);
   });
   await page.goto(`${address}/index.html`);
   await page.waitForFunction('self.loadOnnx');
