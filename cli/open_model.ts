@@ -3,7 +3,7 @@
  * model of the hub, an endpoint's model.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { OpenAIModel } from '../src/envs';
 import type { ChatModel } from '../src/envs';
 import { checkOnnxFolder, loadTransformers, looksLikeOnnx, readJson } from '../src/model';
@@ -71,7 +71,7 @@ async function loadHub(name: string): Promise<TransformersModel> {
     tenths.set(file, tenth);
     process.stderr.write(`${name}: ${file} ${10 * tenth}%\n`);
   };
-  return loadTransformers({ name, source: name, device: 'cpu', onProgress });
+  return loadTransformers({ name, source: name, device: 'cpu', cacheFolder: join(ROOT, '.cache/models'), onProgress });
 }
 
 function openOnnx(model: TransformersModel): OpenedModel {

@@ -6,7 +6,13 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { diskFolder, starterPath } from '../../cli/files';
 import { openModel } from '../../cli/open_model';
 import type { ChatModel, Message, SamplingArgs } from '../../src/envs';
-import { TemplatePrompter, checkOnnxFolder, loadTransformers, sampleToken } from '../../src/model';
+import {
+  TemplatePrompter,
+  checkOnnxFolder,
+  loadTemplateTokenizer,
+  loadTransformers,
+  sampleToken,
+} from '../../src/model';
 import type { Loaded, TransformersModel } from '../../src/model';
 import { uniform } from '../../src/random';
 import type { RandomKey } from '../../src/random';
@@ -156,8 +162,7 @@ it('is cancelled between tokens and while it waits, and answers others all the s
 });
 
 it('renders the model’s own template with the model’s own tokenizer as our format does', async () => {
-  const library = await import('../../src/model/transformers/lazy-library');
-  const { loadTemplateTokenizer } = await import('../../src/model/transformers/load');
+  const { library } = (model as unknown as { loaded: Loaded }).loaded;
   const { tokenizer, eos } = await loadTemplateTokenizer(library, { source: folder, local: true });
   expect(eos).toBe(2);
   const prompter = new TemplatePrompter(tokenizer, [2]);

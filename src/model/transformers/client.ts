@@ -134,7 +134,7 @@ export class TransformersModel implements ChatModel {
       max_new_tokens: sampling.maxTokens,
       logits_processor: processors,
       stopping_criteria: stopping,
-    } as unknown as Parameters<typeof model.generate>[0]);
+    });
     if ('error' in outcome) throw outcome.error;
     signal?.throwIfAborted();
     return {

@@ -1,5 +1,6 @@
 /** @file ONNX models through transformers.js. */
 export * from './client';
+export type * from './engine';
 export * from './files';
 export * from './load';
 export * from './prompt';

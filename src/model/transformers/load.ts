@@ -1,17 +1,14 @@
 /** @file Loading an ONNX model with transformers.js: a folder on disk, one that a page serves, or a model of the hub. */
-import type { PreTrainedModel } from '@huggingface/transformers';
 import { TinyChat } from '../chat';
 import { readJson } from '../checkpoint';
 import type { FileSource } from '../checkpoint';
 import { CheckpointError } from '../errors';
 import { SPECIAL_TOKENS, TinyTokenizer } from '../tokenizer';
 import { TransformersModel } from './client';
+import type { Engine, EngineModel } from './engine';
 import type { OnnxDtype } from './files';
-import type * as LazyLibrary from './lazy-library';
 import { FormatPrompter, TemplatePrompter } from './prompt';
 import type { Prompter, TemplateTokenizer } from './prompt';
-
-export type Library = typeof LazyLibrary;
 
 /** How much of a file has come. */
 export interface DownloadProgress {
@@ -35,6 +32,8 @@ export interface TransformersOptions {
   dtype?: OnnxDtype | undefined;
   /** In a page: where the page serves ONNX Runtime's two files. They would come from a foreign server otherwise. */
   runtime?: { mjs: string; wasm: string };
+  /** In a terminal: where downloads are kept. */
+  cacheFolder?: string;
   onProgress?: ((progress: DownloadProgress) => void) | undefined;
   /** Asked between the steps of loading. */
   signal?: AbortSignal | undefined;
@@ -42,8 +41,8 @@ export interface TransformersOptions {
 
 /** What a model needs to answer. */
 export interface Loaded {
-  library: Library;
-  model: PreTrainedModel;
+  library: Engine;
+  model: EngineModel;
   prompter: Prompter;
   /** Longest sequence, in tokens. */
   maxPositions: number;
@@ -59,7 +58,7 @@ export async function loadTransformers(options: TransformersOptions): Promise<Tr
   const { name, source, folder, device, dtype, signal } = options;
   const library = await openLibrary(options);
   const config = await within(source, () => library.AutoConfig.from_pretrained(source, common(options)));
-  const maxPositions = (config as { max_position_embeddings?: unknown }).max_position_embeddings;
+  const { max_position_embeddings: maxPositions } = config;
   if (typeof maxPositions !== 'number') {
     throw new CheckpointError(`${source}: config.json has no max_position_embeddings`);
   }
@@ -73,7 +72,7 @@ export async function loadTransformers(options: TransformersOptions): Promise<Tr
     ? new FormatPrompter(own)
     : new TemplatePrompter(template!.tokenizer, stopsOf(model, template!.eos));
   const loaded = new TransformersModel(name, { library, model, prompter, maxPositions });
-  const inputs = inputNames(model);
+  const inputs = Object.values(model.sessions).flatMap(({ inputNames }) => inputNames);
   const problem = inputs.some((input) => input.startsWith('past_key_values'))
     ? prompter.stopTokens.length === 0 && 'no file says which token ends a reply'
     : `its graph has no key-value cache (inputs ${inputs.join(', ')}): export it for text generation with past`;
@@ -88,10 +87,12 @@ export async function loadTransformers(options: TransformersOptions): Promise<Tr
 const IN_TERMINAL = typeof process === 'object' && 'node' in process.versions;
 
 /** The library, told where its runtime is. In a terminal it is onnxruntime-node. */
-async function openLibrary({ device, runtime, local = false, source }: TransformersOptions): Promise<Library> {
-  const library = await import('./lazy-library');
+async function openLibrary(options: TransformersOptions): Promise<Engine> {
+  const { device, runtime, local = false, source, cacheFolder } = options;
+  const library = (await import('./lazy-library')) as unknown as Engine;
   library.env.allowLocalModels = local;
   library.env.allowRemoteModels = !local;
+  if (cacheFolder !== undefined) library.env.cacheDir = cacheFolder;
   const { wasm } = library.env.backends.onnx;
   if (runtime && wasm) wasm.wasmPaths = runtime;
   else if (device !== 'cpu' && !IN_TERMINAL) {
@@ -120,7 +121,7 @@ async function ownChat(folder: FileSource): Promise<TinyChat | undefined> {
 }
 
 /** Tokens that end a reply, of generation_config.json and of the tokenizer. */
-function stopsOf(model: PreTrainedModel, eos: number | undefined): number[] {
+function stopsOf(model: EngineModel, eos: number | undefined): number[] {
   const { eos_token_id: stops } = Object(model.generation_config) as { eos_token_id?: unknown };
   return [...new Set([stops, eos].flat().filter((id) => typeof id === 'number'))];
 }
@@ -130,34 +131,28 @@ function stopsOf(model: PreTrainedModel, eos: number | undefined): number[] {
  * @throws CheckpointError where it has no template
  */
 export async function loadTemplateTokenizer(
-  library: Library,
+  library: Engine,
   options: LoadOptions,
 ): Promise<{ tokenizer: TemplateTokenizer; eos: number | undefined }> {
   const { source } = options;
   const tokenizer = await within(source, () => library.AutoTokenizer.from_pretrained(source, common(options)));
-  const { chat_template: template } = tokenizer as { chat_template?: unknown };
+  const { chat_template: template, eos_token_id: eos, all_special_tokens: specialTokens = [] } = tokenizer;
   if (!template) throw new CheckpointError(`${source}: tokenizer_config.json has no chat_template: not a chat model`);
-  const eos = (tokenizer as { eos_token_id?: unknown }).eos_token_id;
   return {
     eos: typeof eos === 'number' ? eos : undefined,
     tokenizer: {
       render: (messages, tools) =>
-        tokenizer.apply_chat_template(messages as never, {
-          tools: tools as never,
+        tokenizer.apply_chat_template(messages, {
+          tools,
           add_generation_prompt: true,
           return_tensor: false,
           return_dict: false,
-        }),
+        }) as number[],
       decode: (ids) => tokenizer.decode([...ids], { skip_special_tokens: true }),
       template: typeof template === 'string' ? template : JSON.stringify(template),
-      specialTokens: (tokenizer as { all_special_tokens?: string[] }).all_special_tokens ?? [],
+      specialTokens,
     },
   };
-}
-
-function inputNames(model: PreTrainedModel): readonly string[] {
-  const sessions = (model as unknown as { sessions: Record<string, { inputNames: readonly string[] }> }).sessions;
-  return Object.values(sessions).flatMap(({ inputNames: names }) => names);
 }
 
 /** Says which model an error is about. */
