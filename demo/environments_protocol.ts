@@ -1,13 +1,14 @@
 /** @file What page and worker say about evaluations in the library's environments. */
 import type { EvalProgress, RolloutPhase, Summary, Trace } from '../src/envs';
+import type { OnnxDtype } from '../src/model';
 
 /** Who plays. */
 export type EvalModel =
   /** The weights of the run that is open, or those it started from. */
   | { kind: 'current' | 'start' }
   /** The key is kept in memory only. `tokenIds`: ask for tokens and log-probabilities, as vLLM offers them. */
-  /** An ONNX model, run by transformers.js: the hub's `owner/name`, or the address of a folder. */
-  | { kind: 'onnx'; source: string; device: 'webgpu' | 'wasm' }
+  /** An ONNX model, run by transformers.js: the hub's `owner/name`, or a folder's path on the page's server. */
+  | { kind: 'onnx'; source: string; device: 'webgpu' | 'wasm'; dtype: OnnxDtype }
   | { kind: 'endpoint'; baseUrl: string; name: string; apiKey: string; tokenIds: boolean };
 
 export interface EnvironmentEval {

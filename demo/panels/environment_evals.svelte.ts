@@ -55,6 +55,7 @@ export class ShownEval {
   hear(news: EnvironmentNews): void {
     switch (news.what) {
       case 'loading':
+        if (!this.underWay) break; // a file that was on its way when the eval ended
         this.status = 'loading';
         this.loading = news;
         break;

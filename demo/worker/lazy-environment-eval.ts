@@ -79,13 +79,19 @@ async function openModel({ id, model }: EnvironmentEval, signal: AbortSignal, po
       return { model: new OpenAIModel({ baseUrl, model: name, apiKey, tokenIds }), baseUrl };
     }
     case 'onnx': {
-      const { source, device } = model;
+      const { source, device, dtype } = model;
+      if (source.includes(':')) {
+        throw new Error(
+          `${source}: an ONNX model is named as on the hub (owner/name), or by a path on this page's server`,
+        );
+      }
       const { loadOnnx } = await import('./lazy-onnx');
       const onnx = await loadOnnx({
         name: source,
         source,
-        local: /^(\/|\.|https?:)/.test(source),
+        local: /^[./]/.test(source),
         device,
+        dtype,
         onProgress: (progress) => post({ what: 'loading', id, ...progress }),
         signal,
       });

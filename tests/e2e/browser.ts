@@ -25,11 +25,19 @@ export interface Site {
 
 /**
  * Serves dist/site under a sub-path.
+ * @param models a folder that is served at /models
  * @param prelude runs before every script, in page and worker: a browser that lacks something
  */
-export async function serveSite(prelude = ''): Promise<Site> {
+export async function serveSite(prelude = '', models?: string): Promise<Site> {
   const server = createServer((request, response) => {
     const path = decodeURIComponent((request.url ?? '').split('?')[0]!);
+    const model = models && path.startsWith('/models/') && join(models, normalize(path.slice('/models/'.length)));
+    if (model && existsSync(model)) {
+      const bytes = readFileSync(model);
+      const headers = { 'content-type': 'application/octet-stream', 'content-length': bytes.byteLength };
+      response.writeHead(200, headers).end(bytes);
+      return;
+    }
     const inside = path.startsWith(SUB_PATH) ? path.slice(SUB_PATH.length) : undefined;
     const file = inside === undefined ? undefined : join(SITE, normalize(inside === '' ? 'index.html' : inside));
     if (!file?.startsWith(SITE) || !existsSync(file)) {
