@@ -1,5 +1,5 @@
 /** @file What page and worker say about evaluations in the library's environments. */
-import type { EvalProgress, RolloutPhase, Summary, Trace } from '../src/envs';
+import type { EvalProgress, RolloutPhase, SamplingArgs, Summary, Trace } from '../src/envs';
 import type { OnnxDtype } from '../src/model';
 
 /** Who plays. */
@@ -22,6 +22,8 @@ export interface EnvironmentEval {
   rollouts: number;
   /** 0 = greedy. */
   temperature: number;
+  /** All of how to sample, where more than the temperature is said. */
+  sampling?: SamplingArgs;
   /** Rollouts in flight. */
   atOnce: number;
   seed: number;

@@ -24,6 +24,9 @@ export class ShownEval {
   files = $state.raw<{ name: string; bytes: Uint8Array<ArrayBuffer> } | null>(null);
   step = $state<number | null>(null);
   tokens: readonly string[] = [];
+  /** Settles with itself when there is nothing more to come. */
+  readonly ended: Promise<this>;
+  #settle!: () => void;
   passThreshold = $state(1);
 
   /** @param order without the key of an endpoint, which nothing here needs */
@@ -33,7 +36,9 @@ export class ShownEval {
     readonly kind: EvalModel['kind'],
     /** Of a model that is not of the page's run. */
     readonly foreign: string,
-  ) {}
+  ) {
+    this.ended = new Promise((resolve) => (this.#settle = () => resolve(this)));
+  }
 
   get title(): string {
     const { env, examples, rollouts, temperature } = this.order;
@@ -73,6 +78,7 @@ export class ShownEval {
         this.status = 'done';
         this.summary = news.summary;
         this.files = news.files;
+        this.#settle();
         break;
       case 'ended':
         this.#end(news.message);
@@ -88,6 +94,7 @@ export class ShownEval {
     this.status = message === null ? 'cancelled' : 'failed';
     this.message = message ?? '';
     this.rows = this.rows.filter(({ trace }) => trace);
+    this.#settle();
   }
 }
 
@@ -108,7 +115,7 @@ export class EnvironmentEvals {
     };
   }
 
-  start(order: EvalOrder): void {
+  start(order: EvalOrder): ShownEval {
     const id = this.#next++;
     const { model, ...rest } = order;
     const shown = new ShownEval(id, rest, model.kind, foreignName(model));
@@ -116,6 +123,7 @@ export class EnvironmentEvals {
     this.list = kept;
     this.shown = shown;
     this.trainer.askEnvironment({ what: 'evaluate', id, ...order });
+    return shown;
   }
 
   cancel({ id }: ShownEval): void {

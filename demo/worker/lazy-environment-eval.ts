@@ -39,7 +39,7 @@ export async function evaluateEnvironment(
       rolloutsPerExample: rollouts,
       maxConcurrent: atOnce,
       seed,
-      sampling: { temperature },
+      sampling: { temperature, ...request.sampling },
       maxRetries: 0, // an endpoint's client tries again by itself, and our own model would fail again
       signal,
       onPhase: (exampleId, rollout, phase) => news.phase({ exampleId, rollout, phase }),

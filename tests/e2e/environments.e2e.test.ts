@@ -308,3 +308,72 @@ it('an ONNX model by transformers.js answers in the tab as the model that it was
   // The browser itself complains of the file that is not there.
   opened.complaints.length = 0;
 });
+
+it('a suite: several evals from one file, one table, saved as CSV and Markdown; nonsense is named', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'terrarium-suite-'));
+  const page = await open();
+  const session = await page.createCDPSession();
+  await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: folder });
+  await press(page, 'Open the library');
+  await shown(page, 'library-entry');
+  await page.click(byTestId('suite-open'));
+  const write = (text: string) =>
+    page.$eval(
+      byTestId('suite-text'),
+      (area, text) => {
+        (area as HTMLTextAreaElement).value = text;
+        area.dispatchEvent(new Event('input', { bubbles: true }));
+      },
+      text,
+    );
+  const ended = (status: string) =>
+    page.waitForSelector(`${byTestId('suite-status')}[data-status=${status}]`, { timeout: 120_000 });
+  await write(
+    [
+      'num_examples = 4',
+      'rollouts_per_example = 2',
+      '[[ablation]]',
+      'env_id = "even-digits"',
+      'model = ["start", "current"]',
+      '[ablation.sweep]',
+      'temperature = [0.0, 1.0]',
+      '[[eval]]',
+      'env_id = "even-digits"',
+      'model = "local"',
+      `api_base_url = ${JSON.stringify(endpoint.baseUrl)}`,
+    ].join('\n'),
+  );
+  await press(page, 'Run suite');
+  await ended('done');
+  const cells = await page.$$eval(`${byTestId('suite-table')} tbody tr`, (rows) =>
+    rows.map((row) => [...row.children].map((cell) => cell.textContent)),
+  );
+  expect(cells.map((row) => row.slice(0, 2))).toEqual([
+    ['even-digits', 'local'],
+    ...['start', 'start', 'current', 'current'].map((model) => ['even-digits', model]),
+  ]);
+  // Not trained: what it started from is what it is.
+  expect(cells[3]!.slice(2)).toEqual(cells[1]!.slice(2));
+  expect(cells[4]!.slice(2)).toEqual(cells[2]!.slice(2));
+  for (const [button, file] of [
+    ['CSV', 'suite.csv'],
+    ['Markdown', 'suite.md'],
+  ] as const) {
+    await press(page, button);
+    while (!existsSync(join(folder, file))) await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(readFileSync(join(folder, file), 'utf8').trim().split('\n').length).toBeGreaterThanOrEqual(6);
+  }
+
+  await write('[[eval]]\nenv_id = "even-digits"\nmodel = "start"\ntemprature = 1');
+  await press(page, 'Run suite');
+  await ended('failed');
+  expect(await textOf(page, 'suite-status')).toContain('suite, [[eval]] 1: there is no field "temprature"');
+  await write('[[eval]]\nenv_id = "chess"\nmodel = "start"');
+  await press(page, 'Run suite');
+  await page.waitForFunction(
+    (selector: string) => document.querySelector(selector)!.textContent.includes('there is no environment "chess"'),
+    {},
+    byTestId('suite-status'),
+  );
+  rmSync(folder, { recursive: true });
+});

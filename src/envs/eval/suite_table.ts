@@ -23,7 +23,7 @@ export interface SuiteTable {
  *
  * `solved` is the share of rollouts that reach the environment's threshold; failed rollouts are in no mean.
  */
-export function suiteTable(results: readonly SuiteResult[]): SuiteTable {
+export function suiteTable(results: readonly Pick<SuiteResult, 'entry' | 'summary'>[]): SuiteTable {
   const settings = varying(results.map(({ entry }) => entry));
   const columns = ['environment', 'model', ...settings];
   columns.push('examples', 'rollouts', 'failed', 'reward', 'low', 'high', 'solved', 'output_tokens');
