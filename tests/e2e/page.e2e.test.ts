@@ -273,13 +273,13 @@ it('says how much memory a run takes before it is started, and what is too much'
   const page = await open(`${QUICK}&memory.recompute=on`);
   await waitForStatus(page, 'ready');
   expect(await textOf(page, 'memory')).toMatch(
-    /^Needs \d+\.\d MiB of GPU memory: weights 205 KiB, .*\. Trains on 4096 tokens at a time, activations computed again\.$/,
+    /^Needs [\d.]+ MiB of GPU memory: weights 205 KiB, .*\. Trains on 4096 tokens at a time, activations computed again\.$/,
   );
   await page.goto(`${site.url}${QUICK}&memory.budget_mb=2`);
   await page.reload();
   await waitForStatus(page, 'stopped');
   const problem = await page.$eval('[role=alert]', (alert) => alert.textContent);
-  expect(problem).toMatch(/UnfitConfigError: This run needs .* 2\.00 MiB are allowed by memory\.budget_mb/);
+  expect(problem).toMatch(/UnfitConfigError: This run needs .* 2 MiB are allowed by memory\.budget_mb/);
   expect(await page.$(byTestId('memory'))).toBeNull();
 });
 
