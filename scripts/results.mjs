@@ -105,8 +105,8 @@ function page(rows) {
   });
   return `# What the shipped configs learn
 
-Written by \`npm run results\`: every file in configs/, GRPO alone, no demonstration in the run. Each eval plays
-${rows[0].examples} held-out tasks, once at temperature 1 and once greedily; shares of tasks solved, in percent. wiki-search asks
+Written by \`npm run results\`: every file in configs/ but kuhn-poker (measured in its card), GRPO alone, no demonstration in the run. Each eval plays
+${Math.max(...rows.map(({ examples }) => examples))} held-out tasks (wordle: all its words), once at temperature 1 and once greedily; shares of tasks solved, in percent. wiki-search asks
 about names that never occur in training. A standard error is about 2.5 points near 50% and 1 near 95%.
 
 | config | environment | starts from | parameters | T=1 before, mean | after, mean | after, worst seed |
