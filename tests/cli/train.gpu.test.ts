@@ -214,6 +214,16 @@ it.each([
   expect(err).not.toContain('    at '); // no stack trace
 });
 
+it('every shipped config is taken by its path', async () => {
+  for (const file of readdirSync('configs').filter((name) => name.endsWith('.toml'))) {
+    const { code, out } = await terrarium(['train', `configs/${file}`, '--seed', '7', '--dry-run']);
+    expect(code, file).toBe(0);
+    const config = JSON.parse(out) as { env: string; seed: number };
+    expect(config.seed).toBe(7);
+    expect(config.env).toMatch(new RegExp(`^${file.replace('.toml', '')}`));
+  }
+});
+
 it('a TOML file that is not TOML is named', async () => {
   const path = join(scratch, 'bad.toml');
   writeFileSync(path, 'grpo = [');
