@@ -170,7 +170,7 @@ it('exported, the page reloaded, imported and resumed', async () => {
   expect(await hashOf(again)).toBe(expected);
 
   // Half a file is refused.
-  truncateSync(file, readFileSync(file).byteLength / 2);
+  truncateSync(file, readFileSync(file).byteLength >> 1);
   await (input as unknown as { uploadFile: (path: string) => Promise<void> }).uploadFile(file);
   await again.waitForFunction(
     (selector: string) =>
