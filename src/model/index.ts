@@ -6,6 +6,7 @@ export * from './errors';
 export * from './init';
 export * from './optimizer';
 export * from './safetensors';
+export * from './storage';
 export * from './train_program';
 export * from './weights';
 export * from './chat';

@@ -145,7 +145,7 @@ export class Policy {
       train.load(batch);
       const submission = new Submission(this.gpu, 'train');
       if (i === 0) {
-        submission.clear(this.gradients.arena.flat('gradients'));
+        this.gradients.clear(submission);
         train.clearMetrics(submission);
       }
       train.forward(submission);
