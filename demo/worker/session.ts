@@ -31,7 +31,7 @@ type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 /** A second model of the same shape that can be asked, with weights of zero. */
 async function reserveCopy(gpu: Gpu, model: ModelConfig, { memory }: TrainConfig) {
   const weights = await Weights.create(gpu, model, 'starting weights');
-  const slots = Math.min(ASKED_AT_ONCE, memory.slots);
+  const slots = Math.min(ASKED_AT_ONCE, memory.slots ?? ASKED_AT_ONCE);
   return { weights, generator: await Generator.create(weights, { slots, cacheBytes: memory.cache_mb * 2 ** 20 }) };
 }
 

@@ -143,8 +143,16 @@ const memorySchema = z.strictObject({
     .enum(['auto', 'on', 'off'])
     .default('auto')
     .describe('Compute activations again in the backward pass instead of keeping them; auto = where nothing else fits'),
-  slots: count.default(256).describe('Sequences sampled at once; more wait for their turn'),
+  slots: count
+    .optional()
+    .describe(
+      'Sequences sampled at once, more wait for their turn; default: 256, fewer where their logits exceed a binding',
+    ),
   cache_mb: count.default(256).describe('MiB at most for the keys and values of sequences being sampled'),
+  cache_type: z
+    .enum(['f32', 'f16'])
+    .default('f32')
+    .describe('Of keys and values; f16 takes half the memory, and sampled log-probabilities get its rounding'),
 });
 
 const evalSchema = z.strictObject({

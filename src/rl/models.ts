@@ -125,7 +125,7 @@ export function reserve(
 }
 
 function generatorOptions({ memory }: TrainConfig): GeneratorOptions {
-  return { slots: memory.slots, cacheBytes: memory.cache_mb * 2 ** 20 };
+  return { slots: memory.slots, cacheBytes: memory.cache_mb * 2 ** 20, cacheStorage: memory.cache_type };
 }
 
 /**
