@@ -83,12 +83,18 @@ async function shardsOf(folder: FileSource): Promise<Map<string, Set<string> | u
 export async function readJson(folder: FileSource, file: string): Promise<unknown> {
   const bytes = await folder.read(file);
   if (!bytes) throw new CheckpointError(`${folder.name}: ${file} is missing`);
+  return parseJson(bytes, `${folder.name}/${file}`);
+}
+
+/**
+ * A JSON file's value.
+ * @throws CheckpointError naming the file
+ */
+export function parseJson(bytes: Uint8Array, source: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
   } catch (error) {
-    throw new CheckpointError(
-      `${folder.name}/${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new CheckpointError(`${source} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
