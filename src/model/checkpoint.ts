@@ -208,9 +208,7 @@ async function locateTensors(folder: FileSource): Promise<Map<string, LocatedTen
     const { source, dataBegin } = header;
     for (const tensor of header.entries.keys()) {
       if (listed && !listed.has(tensor)) {
-        throw new CheckpointError(
-          `${source}: tensor ${tensor} is extra: ${INDEX_FILE} does not list it for this file`,
-        );
+        throw new CheckpointError(`${source}: tensor ${tensor} is extra: ${INDEX_FILE} does not list it for this file`);
       }
     }
     const inFile: LocatedTensor[] = [];
