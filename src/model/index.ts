@@ -7,7 +7,7 @@ export * from './files';
 export * from './init';
 export * from './optimizer';
 export * from './safetensors';
-export * from './storage';
+export * from './folder_storage';
 export * from './train_program';
 export * from './weights';
 export * from './chat';

@@ -4,8 +4,8 @@
  */
 import { CheckpointError } from '../errors';
 import type { FileSource } from '../files';
-import { InUseError } from '../storage';
-import type { FolderStorage, Shelf } from '../storage';
+import { InUseError } from '../folder_storage';
+import type { FolderStorage, Shelf } from '../folder_storage';
 import { asked, nameOf } from './listing';
 import type { ModelAddress } from './address';
 import { DOWNLOAD, MANIFEST, readManifest } from './manifest';

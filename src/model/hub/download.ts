@@ -2,7 +2,7 @@
  * @file One file of a hub into a folder: what is there already is kept, a broken connection goes on at the byte where it
  * broke, and the file stays only when its hash is the one that the hub lists.
  */
-import type { FolderStorage } from '../storage';
+import type { FolderStorage } from '../folder_storage';
 import { TransientError, causeOf } from './client';
 import type { Hub } from './client';
 import { HubError } from './errors';

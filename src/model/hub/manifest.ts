@@ -3,7 +3,7 @@
  * downloaded. `manifest.json` takes its place when all files are there and right: only then is the folder a model.
  */
 import { encodeJson } from '../files';
-import type { FolderStorage } from '../storage';
+import type { FolderStorage } from '../folder_storage';
 
 export const MANIFEST = 'manifest.json';
 export const DOWNLOAD = 'download.json';
