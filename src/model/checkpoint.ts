@@ -7,20 +7,20 @@ import { formatModelConfig, parseModelConfig } from './config';
 import { CheckpointError } from './errors';
 import { encodeJson, openFile, readJson } from './files';
 import type { ByteFile, FileSource } from './files';
-import { DTYPE_BYTES, entryOf, formatSafetensors, parseSafetensorsHeader, toFloats } from './safetensors';
+import { entryOf, formatSafetensors, parseSafetensorsHeader, toFloats } from './safetensors';
 import type { SafetensorsDType } from './safetensors';
+import { WEIGHT_BYTES } from './storage';
+import type { WeightType } from './storage';
 import { checkTensors } from './weights';
 import type { TensorValues, Weights } from './weights';
 
 /** Types that weights come in. Integers would be quantised weights, whose scales we do not know of. */
-export type WeightDType = Exclude<SafetensorsDType, 'I32'>;
-
-const WEIGHT_TYPES: readonly SafetensorsDType[] = ['F32', 'F16', 'BF16'] satisfies WeightDType[];
+const WEIGHT_TYPES: readonly SafetensorsDType[] = ['F32', 'F16', 'BF16'] satisfies WeightType[];
 
 /** Where a tensor's bytes are. */
 interface LocatedTensor {
   name: string;
-  dtype: WeightDType;
+  dtype: WeightType;
   shape: number[];
   file: ByteFile;
   /** The file's name, for messages. */
@@ -45,7 +45,7 @@ export interface OpenCheckpoint {
   readonly storage: 'f32' | 'bf16' | 'f16';
   /** Of its tensors. */
   readonly bytes: number;
-  dtypeOf(name: string): WeightDType;
+  dtypeOf(name: string): WeightType;
   /**
    * Streams every tensor into weights of the same config. Host memory stays below LOADING_BYTES, whatever the size.
    * @throws CheckpointError naming file and tensor: not finite, or no longer readable; the signal's reason. The weights
@@ -128,13 +128,12 @@ async function stream(
   let done = 0;
   let queued = 0;
   for (const tensor of tensors) {
-    const width = DTYPE_BYTES[tensor.dtype];
+    const width = WEIGHT_BYTES[tensor.dtype];
     for (let at = tensor.begin; at < tensor.end; at += PIECE_BYTES) {
       signal?.throwIfAborted();
       const bytes = await readPiece(tensor, at, Math.min(at + PIECE_BYTES, tensor.end), piece);
       const first = (at - tensor.begin) / width;
-      requireFinite(bytes, first, tensor);
-      writeElements(weights, tensor.name, first, bytes, tensor.dtype);
+      weights.writeElements(tensor.name, first, bytes, tensor.dtype, tensor.source);
       queued += bytes.byteLength;
       if (queued >= QUEUED_BYTES) {
         await weights.gpu.idle();
@@ -162,37 +161,6 @@ async function readPiece(
     throw new CheckpointError(`${source}: tensor ${name} can no longer be read: ${reason}`, { cause: error });
   }
   return bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-}
-
-/** Exponent bits, of one number in 32 bits or of two in 16. */
-const EXPONENT = { F32: 0x7f800000, BF16: 0x7f80, F16: 0x7c00 };
-
-/**
- * Looks at bits, since values need not be widened here. An exponent of ones is infinity or NaN in every type.
- * @throws CheckpointError naming the first element
- */
-function requireFinite(bytes: Uint8Array<ArrayBuffer>, first: number, { dtype, name, source }: LocatedTensor): void {
-  const mask = EXPONENT[dtype];
-  const Words = dtype === 'F32' ? Uint32Array : Uint16Array;
-  const words = new Words(bytes.buffer, bytes.byteOffset, bytes.byteLength / DTYPE_BYTES[dtype]);
-  for (let i = 0; i < words.length; i++) {
-    if ((words[i]! & mask) === mask) {
-      const width = DTYPE_BYTES[dtype];
-      const value = toFloats(bytes.slice(i * width, (i + 1) * width), dtype)[0]!;
-      throw new CheckpointError(`${source}: tensor ${name} holds ${value} at ${first + i}`);
-    }
-  }
-}
-
-function writeElements(
-  weights: Weights,
-  name: string,
-  first: number,
-  bytes: Uint8Array<ArrayBuffer>,
-  dtype: WeightDType,
-): void {
-  const { tensor, offset } = weights.named.find((each) => each.name === name)!;
-  weights.gpu.write(tensor.buffer, tensor.offset + 4 * (offset + first), toFloats(bytes, dtype));
 }
 
 /** Buffers of rotary embeddings that old Llama checkpoints hold beside the weights; transformers computes them as well. */
@@ -228,7 +196,7 @@ async function locateTensors(folder: FileSource): Promise<Map<string, LocatedTen
   return tensors;
 }
 
-function isWeightType(dtype: SafetensorsDType): dtype is WeightDType {
+function isWeightType(dtype: SafetensorsDType): dtype is WeightType {
   return WEIGHT_TYPES.includes(dtype);
 }
 

@@ -23,6 +23,7 @@ import {
 } from '../../src/kernels';
 import { Bench, dot, noise, numericGradient } from './harness';
 import { generationKernelChecks } from './kernels_generation';
+import { storageKernelChecks } from './kernels_storage';
 import { trainingKernelChecks } from './kernels_training';
 import * as reference from './reference';
 import { relativeError } from './report';
@@ -542,4 +543,5 @@ export const kernelChecks: Check[] = [
   logprobCheck,
   ...generationKernelChecks,
   ...trainingKernelChecks,
+  ...storageKernelChecks,
 ];
