@@ -1,8 +1,8 @@
 /** @file Reads the text of a model from its folder. */
-import { parseJson } from '../checkpoint';
-import type { FileSource } from '../checkpoint';
 import type { ModelConfig } from '../config';
 import { CheckpointError } from '../errors';
+import { parseJson } from '../files';
+import type { FileSource } from '../files';
 import { TinyTokenizer, isTinyTokenizer } from '../tokenizer';
 import type { ModelText, TextOptions } from './text';
 import { tinyText } from './tiny';

@@ -1,6 +1,6 @@
 /** @file Reads the text of a model from a Hugging Face folder. */
-import { parseJson, readJson } from '../../checkpoint';
-import type { FileSource } from '../../checkpoint';
+import { parseJson, readJson } from '../../files';
+import type { FileSource } from '../../files';
 import type { ModelConfig } from '../../config';
 import { CheckpointError } from '../../errors';
 import type { ModelText, TextOptions } from '../text';
