@@ -22,6 +22,7 @@ import {
   swigluBackward,
 } from '../../src/kernels';
 import { Bench, dot, noise, numericGradient } from './harness';
+import { dropoutCheck } from './kernels_dropout';
 import { generationKernelChecks } from './kernels_generation';
 import { trainingKernelChecks } from './kernels_training';
 import * as reference from './reference';
@@ -541,5 +542,6 @@ export const kernelChecks: Check[] = [
   embeddingCheck,
   logprobCheck,
   ...generationKernelChecks,
+  dropoutCheck,
   ...trainingKernelChecks,
 ];

@@ -1,0 +1,9 @@
+/** @file Low-rank adapters beside frozen weights: on the GPU, as PEFT's folders, merged. */
+export * from './adapter';
+export * from './config';
+export { countAdapter } from './layout';
+export type { LoraLayer, LoraMatrix, LoraTensors } from './layout';
+export * from './merge';
+export * from './peft';
+export { formatPeftConfig, parsePeftConfig } from './peft_config';
+export { checkAdapterTensors, initialAdapter } from './tensors';
