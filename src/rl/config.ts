@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { LIBRARY } from '../envs';
+import { LORA_TARGETS } from '../model';
 import { ADVANTAGE_NAMES } from './advantages';
 import { POLICY_LOSS_NAMES } from './losses';
 import { PRESETS } from './presets';
@@ -38,6 +39,23 @@ const modelSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('Words of the tokenizer instead of an alphabet; text is cut into the longest that fits'),
+});
+
+const loraSchema = z.strictObject({
+  rank: count.default(16).describe('Rank of the adapter (r in PEFT)'),
+  alpha: z.number().positive().default(32).describe('The adapter counts alpha / rank times'),
+  dropout: z
+    .number()
+    .nonnegative()
+    .lt(1)
+    .default(0)
+    .describe("Share of the adapter's inputs left out in supervised steps; everywhere else it is 0"),
+  target_modules: z
+    .array(z.enum(LORA_TARGETS))
+    .min(1)
+    .default([...LORA_TARGETS])
+    .describe('Matrices of every layer that get an adapter'),
+  use_rslora: z.boolean().default(false).describe('The adapter counts alpha / sqrt(rank) times instead'),
 });
 
 const sftSchema = z.strictObject({
@@ -168,7 +186,23 @@ const trainSchema = z.strictObject({
   start: z
     .string()
     .default('starter')
-    .describe('starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder'),
+    .describe(
+      'starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder, or one with a ' +
+        'PEFT adapter, which is trained on',
+    ),
+  base: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Folder of the model under an adapter in start; default: what the adapter's own config names"),
+  seq_len: count
+    .optional()
+    .describe("Longest sequence of the run, in tokens; default: the model's own, and at most 2048"),
+  method: z
+    .enum(['full', 'lora'])
+    .default('full')
+    .describe('full = train every weight, lora = train a low-rank adapter beside frozen weights'),
+  lora: loraSchema.prefault({}),
   model: modelSchema.prefault({}),
   sft: sftSchema.prefault({}),
   grpo: grpoSchema.prefault({}),
@@ -210,9 +244,27 @@ export function resolveConfig(...layers: readonly ConfigLayer[]): TrainConfig {
 }
 
 /** Settings that are fine one by one and impossible together. */
-function checkTogether({ grpo, model, start, sft, eval: evals, difficulty, curriculum }: TrainConfig): void {
+function checkTogether(config: TrainConfig): void {
+  const { grpo, model, method, lora, start, sft, eval: evals, difficulty, curriculum } = config;
   const problems: string[] = [];
   const refuse = (when: boolean, problem: string) => void (when && problems.push(problem));
+  const changed = method === 'full' ? changedFrom(LORA_DEFAULTS, lora) : [];
+  refuse(
+    changed.length > 0,
+    `${changed.map((key) => `lora.${key}`).join(', ')} with method "full": there is no adapter; set method to "lora"`,
+  );
+  refuse(
+    method === 'lora' && start === 'scratch',
+    'method "lora" with start "scratch": an adapter needs a model that knows something; set start to a checkpoint',
+  );
+  refuse(
+    config.base !== undefined && (start === 'starter' || start === 'scratch'),
+    `base with start "${start}": only an adapter in start has a base of its own`,
+  );
+  refuse(
+    new Set(lora.target_modules).size < lora.target_modules.length,
+    `lora.target_modules names a matrix twice: ${lora.target_modules.join(', ')}`,
+  );
   refuse(
     grpo.batch_size % grpo.group_size !== 0,
     `grpo.batch_size ${grpo.batch_size} is not a multiple of grpo.group_size ${grpo.group_size}`,
@@ -268,6 +320,14 @@ function checkTogether({ grpo, model, start, sft, eval: evals, difficulty, curri
     'curriculum: stages must be in the order of from_step',
   );
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+}
+
+const LORA_DEFAULTS = loraSchema.parse({});
+
+/** Keys of the second whose values are not those of the first. */
+function changedFrom<T extends object>(defaults: T, given: T): (keyof T & string)[] {
+  const keys = Object.keys(given) as (keyof T & string)[];
+  return keys.filter((key) => JSON.stringify(given[key]) !== JSON.stringify(defaults[key]));
 }
 
 function merge(base: ConfigLayer, over: ConfigLayer): ConfigLayer {

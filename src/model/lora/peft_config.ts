@@ -136,11 +136,10 @@ function parseTargets(given: unknown, fail: (message: string) => never): LoraTar
   if (!Array.isArray(given) || given.length === 0) {
     fail(`target_modules must be a list of names, it is ${JSON.stringify(given) ?? 'missing'}`);
   }
-  const targets = (given as unknown[]).map(
-    (name) =>
-      (typeof name === 'string' && MODULES.get(name)) ||
-      fail(`target_modules holds ${JSON.stringify(name)}; supported are ${LORA_TARGETS.join(', ')}`),
-  );
+  const targets = (given as unknown[]).map((name) => {
+    const target = typeof name === 'string' ? MODULES.get(name) : undefined;
+    return target ?? fail(`target_modules holds ${JSON.stringify(name)}; supported are ${LORA_TARGETS.join(', ')}`);
+  });
   return inLayerOrder(targets);
 }
 
