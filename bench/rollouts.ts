@@ -19,10 +19,8 @@ const { values, positionals } = parseArgs({
 
 const gpu = await acquireNodeGpu();
 const { optimizer } = resolveConfig({ env: 'wiki-search-mini' });
-const { config, tokenizer, tensors, source } = await loadModel(
-  diskFolder(positionals[0] ?? 'starters/wiki-search-mini'),
-);
-const policy = await Policy.create(gpu, config, tokenizer, {
+const { config, text, tensors, source } = await loadModel(diskFolder(positionals[0] ?? 'starters/wiki-search-mini'));
+const policy = await Policy.create(gpu, config, text, {
   microBatchTokens: 512,
   optimizer: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: optimizer.weight_decay, maxNorm: 1 },
 });

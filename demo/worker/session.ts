@@ -166,7 +166,7 @@ export class Session {
       type: 'opened',
       adapter: policy.gpu.adapterName,
       parameters: policy.weights.parameterCount,
-      tokens: policy.tokenizer.tokens,
+      tokens: policy.text.tokenizer.tokens,
       starter: card,
       memory: this.#run!.memory,
     });
@@ -230,7 +230,7 @@ export class Session {
     const start = this.#snapshot?.arrays.start;
     if (start) weights.writeFlat(start);
     else weights.copyFrom(policy.weights);
-    this.#before = { weights, generator, model: new NativeModel('before', policy.chat, generator) };
+    this.#before = { weights, generator, model: new NativeModel('before', policy.text.chat, generator) };
   }
 
   async #close(): Promise<void> {
@@ -413,7 +413,7 @@ export class Session {
       policy &&
         model && {
           model,
-          tokens: policy.tokenizer.tokens,
+          tokens: policy.text.tokenizer.tokens,
           step: started ? 0 : this.#step,
           check: () => policy.gpu.check(),
         },

@@ -13,5 +13,6 @@ export * from './weights';
 export * from './chat';
 export * from './client';
 export * from './generator';
+export * from './text';
 export * from './tokenizer';
 export * from './transformers';

@@ -5,8 +5,8 @@
 import type { Environment } from '../envs';
 import { allOrNothing } from '../kernels';
 import type { DeviceLimits, Gpu } from '../kernels';
-import { TinyTokenizer } from '../model';
-import type { FileSource, GeneratorOptions, ModelConfig } from '../model';
+import { TinyTokenizer, tinyText } from '../model';
+import type { FileSource, GeneratorOptions, ModelConfig, ModelText } from '../model';
 import type { TrainConfig } from './config';
 import { NoStarterError, UnfitConfigError } from './errors';
 import { planMemory } from './memory';
@@ -32,7 +32,7 @@ export const NO_SOURCES: ModelSources = {
 /** What a run's models are, on the host. */
 export interface RunModels {
   config: ModelConfig;
-  tokenizer: TinyTokenizer;
+  text: ModelText;
   /** Undefined: random weights. */
   start: LoadedModel | undefined;
   /** A reference or teacher from a folder. */
@@ -61,14 +61,13 @@ export async function readModels(settings: TrainConfig, sources: ModelSources): 
     if (!folder) throw new NoStarterError(`${settings.env} has no starter checkpoint: set start to "scratch"`);
     start = await loadModel(folder);
   } else if (settings.start !== 'scratch') start = await loadModel(await sources.folder(settings.start));
-  const tokenizer = start?.tokenizer ?? new TinyTokenizer(settings.model.vocabulary ?? [...settings.model.alphabet]);
-  const config = start?.config ?? scratchModel(settings, tokenizer);
+  const { config, text } = start ?? scratchModel(settings);
   let teacher: LoadedModel | undefined;
   if (needsReference(settings) && namesFolder(settings.grpo.reference)) {
     teacher = await loadModel(await sources.folder(settings.grpo.reference));
-    checkTeacher(teacher, config, tokenizer);
+    checkTeacher(teacher, config, text);
   }
-  return { config, tokenizer, start, teacher };
+  return { config, text, start, teacher };
 }
 
 /** Whether a setting of the reference is a checkpoint folder, and not a word. */
@@ -81,8 +80,8 @@ function needsReference({ grpo }: TrainConfig): boolean {
 }
 
 /** @throws UnfitConfigError */
-function checkTeacher({ config, tokenizer, source }: LoadedModel, pupil: ModelConfig, own: TinyTokenizer): void {
-  checkSameTokens(own.tokens, tokenizer.tokens, source);
+function checkTeacher({ config, text, source }: LoadedModel, pupil: ModelConfig, own: ModelText): void {
+  checkSameTokens(own.tokenizer.tokens, text.tokenizer.tokens, source);
   if (config.maxPositions < pupil.maxPositions) {
     throw new UnfitConfigError(
       `grpo.reference ${source}: its context of ${config.maxPositions} is shorter than the policy's of ${pupil.maxPositions}`,
@@ -98,13 +97,13 @@ export function reserve(
   gpu: Gpu,
   settings: TrainConfig,
   env: Environment,
-  { config, tokenizer, teacher }: RunModels,
+  { config, text, teacher }: RunModels,
   cut: StepCut,
 ): Promise<Reserved> {
   const { optimizer } = settings;
   return allOrNothing(async (own) => {
     const policy = own(
-      await Policy.create(gpu, config, tokenizer, {
+      await Policy.create(gpu, config, text, {
         ...cut,
         optimizer: {
           beta1: optimizer.beta1,
@@ -153,8 +152,9 @@ export function planRun(
 }
 
 /** The model that the settings describe: Qwen3's architecture, small, with tied embeddings. */
-function scratchModel({ model }: TrainConfig, tokenizer: TinyTokenizer): ModelConfig {
-  return {
+function scratchModel({ model }: TrainConfig): { config: ModelConfig; text: ModelText } {
+  const tokenizer = new TinyTokenizer(model.vocabulary ?? [...model.alphabet]);
+  const config: ModelConfig = {
     family: 'qwen3',
     vocabSize: tokenizer.vocabSize,
     hiddenSize: model.hidden_size,
@@ -172,4 +172,5 @@ function scratchModel({ model }: TrainConfig, tokenizer: TinyTokenizer): ModelCo
     bosTokenId: tokenizer.id('<bos>'),
     eosTokenId: tokenizer.id('<eos>'),
   };
+  return { config, text: tinyText(tokenizer, config) };
 }

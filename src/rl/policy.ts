@@ -6,20 +6,15 @@ import { LOSS_METRICS, Submission, allOrNothing } from '../kernels';
 import type { Gpu } from '../kernels';
 import {
   AdamW,
-  CHAT_TEMPLATE,
-  CheckpointError,
   Generator,
   NativeModel,
-  TinyChat,
-  TinyTokenizer,
   TrainProgram,
   Weights,
-  encodeJson,
   formatCheckpoint,
   hashWeights,
   loadCheckpoint,
+  loadText,
   packSequences,
-  readJson,
   splitByTokens,
 } from '../model';
 import type {
@@ -27,6 +22,7 @@ import type {
   FileSource,
   GeneratorOptions,
   ModelConfig,
+  ModelText,
   TensorValues,
   TrainingSequence,
 } from '../model';
@@ -89,8 +85,7 @@ export class Policy {
   private constructor(
     readonly gpu: Gpu,
     readonly config: ModelConfig,
-    readonly tokenizer: TinyTokenizer,
-    readonly chat: TinyChat,
+    readonly text: ModelText,
     readonly weights: Weights,
     readonly gradients: Weights,
     readonly optimizer: AdamW,
@@ -105,7 +100,7 @@ export class Policy {
   static create(
     gpu: Gpu,
     config: ModelConfig,
-    tokenizer: TinyTokenizer,
+    text: ModelText,
     { optimizer: settings, microBatchTokens, recompute = false, generator: sampler }: PolicyOptions,
   ): Promise<Policy> {
     return allOrNothing(async (own) => {
@@ -116,14 +111,13 @@ export class Policy {
       const capacity = { tokens, rows: tokens, sequences: tokens };
       const trainProgram = own(await TrainProgram.create(weights, gradients, { ...capacity, recompute }));
       const generator = own(await Generator.create(weights, sampler));
-      const chat = new TinyChat(tokenizer);
-      return new Policy(gpu, config, tokenizer, chat, weights, gradients, optimizer, trainProgram, generator);
+      return new Policy(gpu, config, text, weights, gradients, optimizer, trainProgram, generator);
     });
   }
 
   /** The policy as a model that environments can talk to. */
   chatModel(name = 'policy'): NativeModel {
-    return new NativeModel(name, this.chat, this.generator);
+    return new NativeModel(name, this.text.chat, this.generator);
   }
 
   /**
@@ -215,20 +209,7 @@ export class Policy {
 
   /** The model as a Hugging Face folder: file names and bytes. */
   async export(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    const files = formatCheckpoint(this.config, await this.weights.read());
-    files.set('tokenizer.json', encodeJson(this.tokenizer.toJson()));
-    files.set(
-      'tokenizer_config.json',
-      encodeJson({
-        bos_token: '<bos>',
-        eos_token: '<eos>',
-        pad_token: '<pad>',
-        model_max_length: this.config.maxPositions,
-        tokenizer_class: 'PreTrainedTokenizerFast',
-        chat_template: CHAT_TEMPLATE,
-      }),
-    );
-    return files;
+    return new Map([...formatCheckpoint(this.config, await this.weights.read()), ...this.text.files()]);
   }
 
   /** SHA-256 of the exported model.safetensors. */
@@ -249,22 +230,16 @@ export class Policy {
 /** What a folder needs to become a policy. */
 export interface LoadedModel {
   config: ModelConfig;
-  tokenizer: TinyTokenizer;
+  text: ModelText;
   tensors: TensorValues;
   source: string;
 }
 
 /**
- * Reads a checkpoint of one of our small models: config, weights, tokenizer.
+ * Reads a checkpoint: config, weights, tokenizer and chat format.
  * @throws CheckpointError naming file and tensor
  */
 export async function loadModel(folder: FileSource): Promise<LoadedModel> {
   const { config, tensors } = await loadCheckpoint(folder);
-  const tokenizer = TinyTokenizer.fromJson(await readJson(folder, 'tokenizer.json'), `${folder.name}/tokenizer.json`);
-  if (tokenizer.vocabSize !== config.vocabSize) {
-    throw new CheckpointError(
-      `${folder.name}: tokenizer.json has ${tokenizer.vocabSize} tokens, config.json says ${config.vocabSize}`,
-    );
-  }
-  return { config, tokenizer, tensors, source: folder.name };
+  return { config, text: await loadText(folder, config), tensors, source: folder.name };
 }

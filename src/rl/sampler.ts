@@ -19,7 +19,7 @@ export class Sampler {
     return allOrNothing(async (own) => {
       const weights = own(await Weights.create(policy.gpu, policy.config, 'sampler'));
       const generator = own(await Generator.create(weights, options));
-      return new Sampler(weights, generator, new NativeModel('policy', policy.chat, generator));
+      return new Sampler(weights, generator, new NativeModel('policy', policy.text.chat, generator));
     });
   }
 

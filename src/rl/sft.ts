@@ -40,7 +40,7 @@ export async function sftStep(
   const sequences: TrainingSequence[] = [];
   const tools = env.toolSchemas();
   for (let i = 0; i < batchSize; i++) {
-    sequences.push(policy.chat.renderForTraining(await demonstration(env, first + i, options), { tools }));
+    sequences.push(policy.text.chat.renderForTraining(await demonstration(env, first + i, options), { tools }));
   }
   const objective = { settings: lossSettings('sft'), temperature: 1, sequences: batchSize, maxCompletionLength: 1 };
   const update = await policy.update(sequences, { loss: 'sft', ...objective }, lr);

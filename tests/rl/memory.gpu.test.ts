@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
 import { acquireNodeGpu } from '../../cli/dawn';
-import { CharTokenizer } from '../../src/model';
+import { CharTokenizer, tinyText } from '../../src/model';
 import type { ModelConfig } from '../../src/model';
 import { Policy, planMemory } from '../../src/rl';
 import type { PolicyOptions } from '../../src/rl';
 import { ODD, TINY } from '../checks/generation';
 
 const OPTIMIZER = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.01, maxNorm: 1 };
-const tokenizer = new CharTokenizer('abc');
+const text = tinyText(new CharTokenizer('abc'), TINY);
 
 const WORDS: ModelConfig = { ...TINY, vocabSize: 151_936 };
 
@@ -26,9 +26,9 @@ it.each<[string, ModelConfig, Partial<PolicyOptions>]>([
   const settings = { microBatchTokens: options.microBatchTokens, recompute: options.recompute ? 'on' : 'off' } as const;
   const gpu = await acquireNodeGpu(); // of its own, without what others left to be used again
   const plan = await planMemory(gpu.device.limits, settings, config.maxPositions, (device, cut) =>
-    Policy.create(device, config, tokenizer, { ...options, ...cut }),
+    Policy.create(device, config, text, { ...options, ...cut }),
   );
-  const policy = await Policy.create(gpu, config, tokenizer, options);
+  const policy = await Policy.create(gpu, config, text, options);
   expect(gpu.liveBytes).toBe(plan.bytes - plan.parts.readback);
   await policy.snapshot();
   policy.destroy();

@@ -11,6 +11,7 @@ import {
   packSequences,
   parseSafetensors,
   readFloats,
+  tinyText,
 } from '../../src/model';
 import type { FileSource, ModelConfig, TrainingSequence } from '../../src/model';
 import { Random, deriveKey } from '../../src/random';
@@ -24,13 +25,14 @@ import { countCalls } from '../counting';
 import { testGpu } from '../gpu';
 
 const tokenizer = new CharTokenizer('abcdefghijklmnopqrstuvwxyz0123456789 ()+=-?.,:;#\n');
+const text = tinyText(tokenizer, TINY);
 const OPTIMIZER = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.01, maxNorm: 1 };
 
 let gpu: Gpu;
 let policy: Policy;
 beforeAll(async () => {
   gpu = await testGpu();
-  policy = await Policy.create(gpu, TINY, tokenizer, { optimizer: OPTIMIZER, microBatchTokens: 2048 });
+  policy = await Policy.create(gpu, TINY, text, { optimizer: OPTIMIZER, microBatchTokens: 2048 });
 });
 afterAll(() => policy.destroy());
 
@@ -63,7 +65,7 @@ const objective = (count: number, loss: Objective['loss'] = 'dapo'): Objective =
 
 it('a policy frees everything it reserved', async () => {
   const before = gpu.liveBytes;
-  const other = await Policy.create(gpu, TINY, tokenizer, { optimizer: OPTIMIZER, microBatchTokens: 256 });
+  const other = await Policy.create(gpu, TINY, text, { optimizer: OPTIMIZER, microBatchTokens: 256 });
   expect(gpu.liveBytes).toBeGreaterThan(before);
   other.destroy();
   expect(gpu.liveBytes).toBe(before);
@@ -73,7 +75,7 @@ it('a policy frees everything it reserved', async () => {
 
 it('a policy destroyed in the middle of generation frees everything and rejects what it owes', async () => {
   const before = gpu.liveBytes;
-  const other = await Policy.create(gpu, TINY, tokenizer, { optimizer: OPTIMIZER, microBatchTokens: 256 });
+  const other = await Policy.create(gpu, TINY, text, { optimizer: OPTIMIZER, microBatchTokens: 256 });
   const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 60, stopTokens: [] };
   const running = other.generator.generate({ promptIds: [1], sampling, key: [0, 0] });
   other.destroy();
@@ -88,7 +90,7 @@ it('whichever allocation fails, those before it are freed', async () => {
   const small = Gpu.fromDevice(device, 'small');
   const create = () => {
     allocations = 0;
-    return Policy.create(small, TINY, tokenizer, { optimizer: OPTIMIZER, microBatchTokens: 256 });
+    return Policy.create(small, TINY, text, { optimizer: OPTIMIZER, microBatchTokens: 256 });
   };
   (await create()).destroy();
   const total = allocations;
@@ -193,7 +195,7 @@ it.each(
   async ({ loss, given }) => {
     const batch = sequences(80, 7, 20);
     const tokens = batch.reduce((sum, { ids }) => sum + ids.length, 0);
-    const small = await Policy.create(gpu, TINY, tokenizer, {
+    const small = await Policy.create(gpu, TINY, text, {
       optimizer: OPTIMIZER,
       microBatchTokens: Math.ceil(tokens / 3.8),
       generator: { slots: 1 },
@@ -328,7 +330,7 @@ it('an exported model loads bit for bit', async () => {
     'tokenizer_config.json',
   ]);
   const loaded = await loadModel(folder(files));
-  expect(loaded.tokenizer.tokens).toEqual(tokenizer.tokens);
+  expect(loaded.text.tokenizer.tokens).toEqual(tokenizer.tokens);
   const hash = await policy.hash();
   reset(6);
   expect(await policy.hash()).not.toBe(hash);
