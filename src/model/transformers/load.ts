@@ -1,7 +1,7 @@
 /** @file Loading an ONNX model with transformers.js: a folder on disk, one that a page serves, or a model of the hub. */
 import { TinyChat } from '../chat';
-import { readJson } from '../checkpoint';
-import type { FileSource } from '../checkpoint';
+import { readJson } from '../files';
+import type { FileSource } from '../files';
 import { CheckpointError } from '../errors';
 import { SPECIAL_TOKENS, TinyTokenizer } from '../tokenizer';
 import { TransformersModel } from './client';
