@@ -115,6 +115,11 @@ function layOut(config: ModelConfig) {
 /** Values by Hugging Face name, in the order of the arena. */
 export type TensorValues = Map<string, { shape: number[]; values: Float32Array<ArrayBuffer> }>;
 
+/** Names and shapes of a model's tensors, in the order of the arena. */
+export function tensorShapes(config: ModelConfig): { name: string; shape: number[] }[] {
+  return layOut(config).named.map(({ name, shape }) => ({ name, shape }));
+}
+
 /**
  * Checks names and shapes against a config, without a device: what a config claims is not worth reserving memory for
  * before the tensors bear it out.

@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { LIBRARY } from '../envs';
-import { LORA_TARGETS } from '../model';
+import { LORA_TARGETS, STORAGES } from '../model';
 import { ADVANTAGE_NAMES } from './advantages';
 import { POLICY_LOSS_NAMES } from './losses';
 import { PRESETS } from './presets';
@@ -66,6 +66,10 @@ const sftSchema = z.strictObject({
   warmup_steps: countOrZero.default(20).describe('Steps of linear warm-up'),
   eval_interval: count.default(25).describe('Steps between evals of the target'),
   eval_examples: count.default(200).describe('Held-out tasks per such eval'),
+  always: z
+    .boolean()
+    .default(false)
+    .describe('Also where start is a checkpoint; otherwise only random weights are warmed up'),
   careless: rate.default(0).describe('Share of deliberate mistakes in the second phase'),
   careless_steps: countOrZero.default(0).describe('Steps of the second, careless phase'),
   careless_lr: learningRate.default(7e-4).describe('Learning rate of the second phase'),
@@ -161,6 +165,10 @@ const memorySchema = z.strictObject({
     .enum(['auto', 'on', 'off'])
     .default('auto')
     .describe('Compute activations again in the backward pass instead of keeping them; auto = where nothing else fits'),
+  base_storage: z
+    .enum(['auto', ...STORAGES])
+    .default('auto')
+    .describe('How frozen weights under an adapter are kept; auto = as in their file, q8 rounds them to 8 bits'),
   slots: count.default(256).describe('Sequences sampled at once; more wait for their turn'),
   cache_mb: count.default(256).describe('MiB at most for the keys and values of sequences being sampled'),
 });
@@ -322,7 +330,8 @@ function checkTogether(config: TrainConfig): void {
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
 }
 
-const LORA_DEFAULTS = loraSchema.parse({});
+/** An adapter's settings where nothing is said. */
+export const LORA_DEFAULTS = loraSchema.parse({});
 
 /** Keys of the second whose values are not those of the first. */
 function changedFrom<T extends object>(defaults: T, given: T): (keyof T & string)[] {

@@ -6,4 +6,5 @@ export type { LoraLayer, LoraMatrix, LoraTensors } from './layout';
 export * from './merge';
 export * from './peft';
 export { formatPeftConfig, parsePeftConfig } from './peft_config';
+export * from './switch';
 export { checkAdapterTensors, initialAdapter } from './tensors';

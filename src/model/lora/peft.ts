@@ -1,8 +1,8 @@
 /** @file An adapter's folder as PEFT lays it out: adapter_config.json and adapter_model.safetensors. */
-import { encodeJson, readJson } from '../checkpoint';
-import type { FileSource } from '../checkpoint';
 import type { ModelConfig } from '../config';
 import { CheckpointError } from '../errors';
+import { encodeJson, readJson } from '../files';
+import type { FileSource } from '../files';
 import { formatSafetensors, parseSafetensors, readFloats } from '../safetensors';
 import type { SafetensorsDType } from '../safetensors';
 import type { TensorValues } from '../weights';
