@@ -32,8 +32,8 @@ export async function listAdapters(storage: RunStorage, id: string): Promise<Run
     adapters.push({ run: id, step, kept, lora: await readPeftConfig(folder), folder });
   };
   if (paths.has(ADAPTER_CONFIG)) {
-    const steps = (await readMetrics(storage)).map((metric) => (metric.event === 'step' ? metric.step : 0));
-    await add('', Math.max(0, ...steps), 'end');
+    const last = (await readMetrics(storage)).findLast((metric) => metric.event === 'step');
+    await add('', last?.step ?? 0, 'end');
   }
   for (const name of (await listCheckpoints(storage)).reverse()) {
     const path = `${CHECKPOINTS}/${name}/`;
@@ -50,7 +50,8 @@ export async function findAdapter(storage: RunStorage, id: string, step?: number
   const adapters = await listAdapters(storage, id);
   const found = adapters.find((adapter) => step === undefined || adapter.step === step);
   if (found) return found;
-  if (adapters.length === 0) throw new CheckpointError(`${storage.name} has no adapter: it trains all weights, or none yet`);
+  if (adapters.length === 0)
+    throw new CheckpointError(`${storage.name} has no adapter: it trains all weights, or none yet`);
   const steps = [...new Set(adapters.map((adapter) => adapter.step))];
   throw new CheckpointError(`${storage.name} has no adapter of step ${step}; it has those of ${steps.join(', ')}`);
 }
