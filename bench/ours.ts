@@ -24,7 +24,7 @@ export async function createOurs(gpu: Gpu, config: BenchConfig, values: TensorVa
     async step(batch) {
       train.load(pack(batch, config));
       const submission = new Submission(gpu, 'train');
-      submission.clear(gradients.arena.flat('gradients'));
+      gradients.clear(submission);
       train.clearMetrics(submission);
       train.forward(submission);
       train.backward(submission);

@@ -6,6 +6,7 @@ import { kernel } from './kernel';
 import type { Recorder, Value } from './program';
 import { grid1d, tiles, valueOf } from './program';
 import type { Arena, Tensor } from './tensor';
+import { rangeOf } from './tensor';
 
 const normKernel = kernel('grad_norm', normSource);
 const clipKernel = kernel('grad_clip', clipSource);
@@ -43,23 +44,35 @@ export interface AdamWOptions {
 export function adamw(record: Recorder, options: AdamWOptions): Tensor {
   const { parameters, gradients, expAvg, expAvgSq, decay, maxNorm } = options;
   const { beta1, beta2, epsilon, lr, stepSize, inverseSqrtCorrection2 } = options;
-  const length = parameters.length;
-  const blocks = tiles(length, NORM_BLOCK);
-  const partial = record.tensor('norm partials', [blocks]);
-  const clip = record.tensor('clip', [3]);
-
   // One binding may not cover more than the device allows: long arenas go in ranges of whole blocks.
   const limit = record.gpu.device.limits.maxStorageBufferBindingSize / 4;
-  const range = Math.floor(limit / (NORM_BLOCK * DECAY_BLOCK)) * NORM_BLOCK * DECAY_BLOCK;
-  const ranges: { begin: number; end: number; count: number }[] = [];
-  for (let begin = 0; begin < length; begin += range) {
-    const end = Math.min(length, begin + range);
-    ranges.push({ begin, end, count: end - begin });
-  }
-  for (const { begin, end, count } of ranges) {
+  const longest = Math.floor(limit / (NORM_BLOCK * DECAY_BLOCK)) * NORM_BLOCK * DECAY_BLOCK;
+  let blocks = 0;
+  let words = 0;
+  const flat = [parameters, gradients, expAvg, expAvgSq].map((arena) => arena.flat());
+  const [decayFlat] = decay.flat();
+  const ranges = flat[0]!.flatMap(({ length }, buffer) =>
+    Array.from({ length: Math.ceil(length / longest) }, (_, i) => {
+      const begin = i * longest;
+      const end = Math.min(length, begin + longest);
+      const [parameter, gradient, average, square] = flat.map((pieces) => rangeOf(pieces[buffer]!, begin, end));
+      const range = {
+        count: end - begin,
+        firstBlock: blocks,
+        tensors: { parameter: parameter!, gradient: gradient!, exp_avg: average!, exp_avg_sq: square! },
+        decay: rangeOf(decayFlat!, words / DECAY_BLOCK, Math.ceil((words + end - begin) / DECAY_BLOCK)),
+      };
+      blocks += tiles(range.count, NORM_BLOCK);
+      words += range.count;
+      return range;
+    }),
+  );
+  const partial = record.tensor('norm partials', [blocks]);
+  const clip = record.tensor('clip', [3]);
+  for (const { count, firstBlock, tensors } of ranges) {
     record.dispatch(normKernel, {
-      bindings: { values: gradients.flat('gradients', begin, end), partial },
-      params: { count, to: begin / NORM_BLOCK },
+      bindings: { values: tensors.gradient, partial },
+      params: { count, to: firstBlock },
       workgroups: () => grid1d(tiles(count, NORM_BLOCK)),
     });
   }
@@ -68,16 +81,9 @@ export function adamw(record: Recorder, options: AdamWOptions): Tensor {
     params: { count: blocks, max_norm: maxNorm },
     workgroups: () => [1],
   });
-  for (const { begin, end, count } of ranges) {
+  for (const { count, tensors, decay } of ranges) {
     record.dispatch(adamwKernel, {
-      bindings: {
-        clip,
-        gradient: gradients.flat('gradients', begin, end),
-        decay: decay.flat('decay', begin / DECAY_BLOCK, Math.ceil(end / DECAY_BLOCK)),
-        parameter: parameters.flat('parameters', begin, end),
-        exp_avg: expAvg.flat('exp_avg', begin, end),
-        exp_avg_sq: expAvgSq.flat('exp_avg_sq', begin, end),
-      },
+      bindings: { clip, ...tensors, decay },
       params: {
         count,
         beta1,

@@ -4,7 +4,8 @@ import source from './embedding.wgsl?raw';
 import { kernel } from './kernel';
 import type { Recorder, Value } from './program';
 import { grid1d, tiles, valueOf } from './program';
-import type { Tensor } from './tensor';
+import { rowPieces } from './tensor';
+import type { DType, Tensor } from './tensor';
 
 const embeddingKernel = kernel('embedding', source);
 const backwardKernel = kernel('embedding_backward', backwardSource);
@@ -21,13 +22,22 @@ export interface EmbeddingOptions {
   dim: number;
 }
 
-/** out[r,:] = weight[ids[r],:] */
-export function embedding(record: Recorder, { rows, dim, ...bindings }: EmbeddingOptions): void {
-  record.dispatch(embeddingKernel, {
-    bindings,
-    params: { rows, dim },
-    workgroups: () => grid1d(tiles(valueOf(rows) * dim, 64)),
-  });
+/** out[r,:] = weight[ids[r],:]; the weight may be of any storage type, and larger than one binding. */
+export function embedding(record: Recorder, { rows, dim, weight, ...bindings }: EmbeddingOptions): void {
+  for (const piece of rowPieces(record.gpu, weight)) {
+    record.dispatch(embeddingKernel, {
+      bindings: { ...bindings, weight: piece.tensor },
+      params: { rows, dim, first: piece.first, count: piece.rows },
+      constants: storageFlags(weight.dtype),
+      workgroups: () => grid1d(tiles(valueOf(rows) * dim, 64)),
+    });
+  }
+}
+
+/** How a kernel reads a matrix of this type. */
+export function storageFlags(dtype: DType): Record<'WIDE' | 'BF16' | 'F16' | 'Q8', number> {
+  const [bf16, f16, q8] = (['bf16', 'f16', 'q8'] as const).map((type) => Number(dtype === type));
+  return { WIDE: Number(!(bf16 || f16 || q8)), BF16: bf16!, F16: f16!, Q8: q8! };
 }
 
 /** Rows grouped by id: what the gradient walks over. */
@@ -70,9 +80,11 @@ export interface EmbeddingBackwardOptions {
 /** gradient[v,:] += sum of dx over the rows with id v. */
 export function embeddingBackward(record: Recorder, options: EmbeddingBackwardOptions): void {
   const { dx, distinctIds, begin, order, gradient, distinct, dim } = options;
-  record.dispatch(backwardKernel, {
-    bindings: { dx, distinct_ids: distinctIds, begin, order, gradient },
-    params: { distinct, dim },
-    workgroups: () => grid1d(tiles(valueOf(distinct) * dim, 64)),
-  });
+  for (const piece of rowPieces(record.gpu, gradient)) {
+    record.dispatch(backwardKernel, {
+      bindings: { dx, distinct_ids: distinctIds, begin, order, gradient: piece.tensor },
+      params: { distinct, dim, first: piece.first, count: piece.rows },
+      workgroups: () => grid1d(tiles(valueOf(distinct) * dim, 64)),
+    });
+  }
 }

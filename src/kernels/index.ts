@@ -6,6 +6,7 @@ export * from './embedding';
 export * from './errors';
 export * from './gpu';
 export * from './logprob';
+export * from './lora';
 export * from './matmul';
 export * from './measure';
 export * from './ownership';

@@ -16,6 +16,7 @@ import {
   allOrNothing,
   copyPages,
   embedding,
+  headLinear,
   linear,
   pagedAttention,
   rmsnorm,
@@ -202,7 +203,7 @@ export class GenerationProgram {
     const x = hidden;
     rmsnorm(record, { x, weight: weights.finalNorm, y: normed, rstd, live: headLive, rows: heads, dim, eps, index });
     const logits = (this.logits = record.tensor('logits', [heads.capacity, vocabulary]));
-    linear(record, { x: normed, weight: weights.head, y: logits, live: headLive, m: heads, n: vocabulary, k: dim });
+    headLinear(record, { x: normed, weight: weights.head, y: logits, live: headLive, m: heads, n: vocabulary, k: dim });
     if (!decode) {
       const pageElements = pageSize(config);
       for (const cache of caches) copyPages(record, { pairs: this.copyPairs, cache, count: this.copies, pageElements });

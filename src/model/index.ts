@@ -9,6 +9,7 @@ export * from './lora';
 export * from './optimizer';
 export * from './parameters';
 export * from './safetensors';
+export * from './storage';
 export * from './train_program';
 export * from './weights';
 export * from './chat';

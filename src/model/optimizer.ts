@@ -44,7 +44,7 @@ export class AdamW {
       const expAvgSq = own(await Weights.create(gpu, config, 'exp_avg_sq'));
       const table = parameters.decayTable(settings.weightDecay);
       const decay = own(await Arena.create(gpu, 'weight decay', [new Tensor('decay', [table.length])]));
-      gpu.write(decay.buffer, 0, table);
+      gpu.write(decay.get('decay').buffer, 0, table);
       const optimizer = new AdamW(settings, gradients, expAvg, expAvgSq, decay);
       const record = new Recorder(gpu, 'adamw');
       optimizer.#clip = adamw(record, {

@@ -14,6 +14,8 @@ import {
   biasGradient,
   embedding,
   embeddingBackward,
+  headBackward,
+  headLinear,
   linear,
   linearBackwardInput,
   linearBackwardWeight,
@@ -207,7 +209,7 @@ export class TrainProgram {
     });
     type Chunk = (typeof chunks)[number];
     const computeLogits = (chunk: Chunk) =>
-      linear(record, { x: chunk.normed, weight: head, y: logits, live, m: chunk.rows, n: vocabulary, k: dim });
+      headLinear(record, { x: chunk.normed, weight: head, y: logits, live, m: chunk.rows, n: vocabulary, k: dim });
     for (const chunk of chunks) {
       computeLogits(chunk);
       logprob(record, { ...chunk, logprob: this.#logprob });
@@ -236,16 +238,16 @@ export class TrainProgram {
     for (const chunk of chunks) {
       if (chunkCount > 1) computeLogits(chunk);
       logitsBackward(record, { ...chunk, dlogprob });
-      const sizes = { n: dim, k: vocabulary };
-      linearBackwardInput(record, {
+      headBackward(record, {
         dy: logits,
+        x: chunk.normed,
         weight: head,
         dx: rowsOf(dnormed, chunk.offset, chunkRows),
-        m: chunk.rows,
-        ...sizes,
+        dWeight: gradients.head,
+        rows: chunk.rows,
+        vocabulary,
+        dim,
       });
-      const weightSizes = { m: vocabulary, n: dim, k: chunk.rows };
-      linearBackwardWeight(record, { dy: logits, x: chunk.normed, dWeight: gradients.head, ...weightSizes });
     }
     rmsnormBackwardWeight(record, {
       x: { tensor: hidden, stride: dim },

@@ -6,6 +6,7 @@
  */
 import { GpuLimitError, formatBytes, measureAllocations, stagingSize } from '../kernels';
 import type { Allocation, DeviceLimits, Gpu } from '../kernels';
+import { READ_BYTES } from '../model';
 import { UnfitConfigError } from './errors';
 
 /** How a step is cut so that it fits. */
@@ -179,7 +180,8 @@ function sumByPart(allocations: readonly Allocation[], limits: DeviceLimits): Me
     parts[LABELS.find(([pattern]) => pattern.test(label))?.[1] ?? 'copies'] += bytes;
   }
   const read = (label: string) => {
-    const size = stagingSize(allocations.find((allocation) => allocation.label === label)?.bytes ?? 0);
+    const bytes = allocations.reduce((sum, allocation) => sum + (allocation.label === label ? allocation.bytes : 0), 0);
+    const size = stagingSize(Math.min(bytes, READ_BYTES));
     if (size > limits.maxBufferSize) {
       throw new GpuLimitError(
         `reading back ${label} needs ${formatBytes(size)} in one buffer; this device allows ${formatBytes(limits.maxBufferSize)}`,

@@ -176,7 +176,7 @@ export class Policy {
       firstToken += batch.tokens;
       const submission = new Submission(this.gpu, 'train');
       if (i === 0) {
-        submission.clear(this.gradients.arena.flat('gradients'));
+        this.gradients.clear(submission);
         train.clearMetrics(submission);
       }
       train.forward(submission);

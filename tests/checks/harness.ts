@@ -26,6 +26,12 @@ export class Bench {
     return tensor;
   }
 
+  /** A matrix as it is stored: words of a packed type, or plain f32. */
+  packed(label: string, words: ArrayLike<number>, shape: number[], dtype: DType): Tensor {
+    if (dtype === 'f32') return this.input(label, words, shape);
+    return this.input(label, words, shape, dtype);
+  }
+
   ids(label: string, data: ArrayLike<number>, shape?: number[]): Tensor {
     return this.input(label, data, shape, 'u32');
   }

@@ -24,6 +24,7 @@ import {
 import { Bench, dot, noise, numericGradient } from './harness';
 import { dropoutCheck } from './kernels_dropout';
 import { generationKernelChecks } from './kernels_generation';
+import { storageKernelChecks } from './kernels_storage';
 import { trainingKernelChecks } from './kernels_training';
 import * as reference from './reference';
 import { relativeError } from './report';
@@ -544,4 +545,5 @@ export const kernelChecks: Check[] = [
   ...generationKernelChecks,
   dropoutCheck,
   ...trainingKernelChecks,
+  ...storageKernelChecks,
 ];

@@ -226,8 +226,8 @@ async function checkAdamW(gpu: Gpu, name: string, ranges: number): Promise<Check
       list.set(which === 3 ? noise.map(Math.abs) : noise, begin);
     });
   });
-  arenas.forEach((arena, which) => gpu.write(arena.buffer, 0, values[which]!));
-  gpu.write(decay.buffer, 0, table);
+  arenas.forEach((arena, which) => arena.write(values[which]!));
+  gpu.write(decay.get('decay').buffer, 0, table);
 
   const [beta1, beta2, epsilon, lr, t, maxNorm] = [0.9, 0.95, 1e-8, 0.05, 3, 1];
   const record = new Recorder(gpu, 'adamw');
@@ -249,7 +249,7 @@ async function checkAdamW(gpu: Gpu, name: string, ranges: number): Promise<Check
   const run = async () => {
     const submission = new Submission(gpu).run(program);
     // Long arenas are read in pieces as well: one copy may be as long as it likes, one binding not.
-    const reads = [parameters, expAvg, expAvgSq].map((arena) => submission.read(arena.flat('all')));
+    const reads = [parameters, expAvg, expAvgSq].map((arena) => submission.read(arena.flat()[0]!));
     const clipped = submission.read(clip);
     submission.submit();
     const [p, m, v] = (await Promise.all(reads)).map((bytes) => new Float32Array(bytes)) as [
@@ -292,7 +292,7 @@ async function checkAdamW(gpu: Gpu, name: string, ranges: number): Promise<Check
   ];
   // One bad value, in the last range: nothing changes.
   for (const bad of [NaN, -Infinity]) {
-    gpu.write(gradients.buffer, 4 * (length - DECAY_BLOCK), Float32Array.of(bad));
+    gpu.write(gradients.flat()[0]!.buffer, 4 * (length - DECAY_BLOCK), Float32Array.of(bad));
     const after = await run();
     const changed = [after.p.some((x, i) => x !== p[i]), after.m.some((x, i) => x !== m[i])].filter(Boolean).length;
     const flagged = new Uint32Array(after.clip)[2] === 0;

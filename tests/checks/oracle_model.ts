@@ -1,10 +1,10 @@
 /** @file Forward pass and every parameter's gradient against the float64 oracle. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Submission } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
-import { Generator, TrainProgram, Weights, loadCheckpoint, packSequences } from '../../src/model';
-import type { TrainingSequence } from '../../src/model';
+import { Generator, TrainProgram, Weights, loadCheckpoint, packSequences, parseSafetensors } from '../../src/model';
+import type { Storage, TrainingSequence } from '../../src/model';
 import { lossParameters } from '../../src/rl/losses';
 import type { LossName } from '../../src/rl/losses';
 import { diskFolder } from '../../cli/files';
@@ -24,8 +24,11 @@ export const forwardCheck: Check = {
   async run(gpu, dir) {
     const cases: CheckCase[] = [];
     for (const { model, fixture } of forwardFixtures(dir)) {
-      if (fixture) cases.push(...(await checkForward(gpu, dir, model, fixture)));
-      else cases.push(missing(`forward/${model}.safetensors`));
+      if (fixture) {
+        cases.push(...(await checkForward(gpu, dir, model, fixture, 'f32')));
+        const own = storedAs(dir, model);
+        if (own !== 'f32') cases.push(...(await checkForward(gpu, dir, model, fixture, own)));
+      } else cases.push(missing(`forward/${model}.safetensors`));
     }
     return cases;
   },
@@ -41,6 +44,14 @@ function forwardFixtures(dir: string): { model: string; fixture: Map<string, Fix
     });
 }
 
+/** How a checkpoint's matrices are stored. */
+function storedAs(dir: string, model: string): Storage {
+  const folder = join(dir, 'models', model);
+  const file = readdirSync(folder).find((name) => name.endsWith('.safetensors'))!;
+  const { entries } = parseSafetensors(readFileSync(join(folder, file)), file);
+  return [...entries.values()][0]!.dtype.toLowerCase() as Storage;
+}
+
 /** Rows up to this length come with their hidden states. */
 const HIDDEN_STATES_UP_TO = 32;
 
@@ -49,10 +60,10 @@ async function checkForward(
   dir: string,
   model: string,
   fixture: Map<string, FixtureTensor>,
+  storage: Storage,
 ): Promise<CheckCase[]> {
   const { config, tensors } = await loadCheckpoint(diskFolder(join(dir, 'models', model)));
-  const weights = await Weights.create(gpu, config);
-  const gradients = await Weights.create(gpu, config, 'gradients');
+  const weights = await Weights.create(gpu, config, 'parameters', { storage });
   weights.write(tensors, model);
   const length = fixture.get('input_ids')!.shape[1]!;
   const ids = fixture.get('input_ids')!.values;
@@ -66,7 +77,7 @@ async function checkForward(
   }));
   const packed = packSequences(sequences, config);
   const capacity = { tokens: packed.tokens, rows: packed.rows, sequences: packed.sequences };
-  const train = await TrainProgram.create(weights, gradients, { ...capacity, inspect: true });
+  const train = await TrainProgram.create(weights, null, { ...capacity, inspect: true });
   const cases: CheckCase[] = [];
   const compare = (name: string, actual: Float32Array, width: number, skipLast: boolean) => {
     const expected = fixture.get(name);
@@ -89,7 +100,7 @@ async function checkForward(
       }
     });
     const tolerance = FORWARD_TOLERANCE;
-    if (e.length > 0) cases.push({ name: `${model} ${name}`, error: relativeError(a, e), tolerance });
+    if (e.length > 0) cases.push({ name: `${model} in ${storage} ${name}`, error: relativeError(a, e), tolerance });
   };
   for (const [suffix, temperature] of [
     ['t1', 1],
@@ -128,7 +139,6 @@ async function checkForward(
   }
   train.destroy();
   weights.destroy();
-  gradients.destroy();
   return cases;
 }
 
@@ -268,7 +278,7 @@ async function checkBackward(
     train.temperature = loss.temperature;
     train.load(packed);
     const run = new Submission(gpu);
-    run.clear(gradients.arena.flat('gradients'));
+    gradients.clear(run);
     train.clearMetrics(run);
     train.forward(run);
     train.backward(run);

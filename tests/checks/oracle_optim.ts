@@ -50,11 +50,11 @@ async function checkAdamW(gpu: Gpu, test: AdamWCase): Promise<CheckCase[]> {
   const [parameters, gradients, expAvg, expAvgSq] = await Promise.all(['p', 'g', 'm', 'v'].map(make));
   const decay = await Arena.create(gpu, 'decay', [new Tensor('decay', [parameters!.length / 64])]);
   const write = (arena: Arena, values: number[][]) =>
-    values.forEach((list, i) => gpu.write(arena.buffer, arena.get(`${i}`).offset, Float32Array.from(list)));
+    values.forEach((list, i) => gpu.write(arena.get(`${i}`).buffer, arena.get(`${i}`).offset, Float32Array.from(list)));
   write(parameters!, test.params);
   test.weight_decay.forEach((value, i) => {
     const { offset, length } = parameters!.get(`${i}`);
-    gpu.write(decay.buffer, offset / 64, new Float32Array(Math.ceil(length / 64)).fill(value));
+    gpu.write(decay.get('decay').buffer, offset / 64, new Float32Array(Math.ceil(length / 64)).fill(value));
   });
   let lr = 0;
   let t = 0;
@@ -116,7 +116,7 @@ async function checkAdamW(gpu: Gpu, test: AdamWCase): Promise<CheckCase[]> {
     });
   }
   program.destroy();
-  for (const arena of [parameters!, gradients!, expAvg!, expAvgSq!, decay]) gpu.destroyBuffer(arena.buffer);
+  for (const arena of [parameters!, gradients!, expAvg!, expAvgSq!, decay]) arena.destroy();
   return cases;
 }
 
