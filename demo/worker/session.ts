@@ -7,6 +7,7 @@
 import { strToU8, zipSync } from 'fflate';
 import { DeviceLostError, Gpu, NoAdapterError } from '../../src/kernels';
 import { formatTinyCall } from '../../src/model';
+import type { NativeModel } from '../../src/model';
 import { Diagnostician, Run, RunStore, Sampler, modelFolderOf } from '../../src/rl';
 import type {
   Diagnosis,

@@ -9,8 +9,9 @@ import { encodeJson, openFile, readJson } from './files';
 import type { ByteFile, FileSource } from './files';
 import { DTYPE_BYTES, entryOf, formatSafetensors, parseSafetensorsHeader, toFloats } from './safetensors';
 import type { SafetensorsDType } from './safetensors';
+import type { TensorValues } from './parameters';
 import { checkTensors } from './weights';
-import type { TensorValues, Weights } from './weights';
+import type { Weights } from './weights';
 
 /** Types that weights come in. Integers would be quantised weights, whose scales we do not know of. */
 export type WeightDType = Exclude<SafetensorsDType, 'I32'>;
@@ -139,7 +140,7 @@ async function stream(
       const bytes = await readPiece(tensor, at, Math.min(at + PIECE_BYTES, tensor.end), piece);
       const first = (at - tensor.begin) / width;
       requireFinite(bytes, first, tensor);
-      writeElements(weights, tensor.name, first, bytes, tensor.dtype);
+      weights.writeElements(tensor.name, first, bytes, tensor.dtype, tensor.source);
       queued += bytes.byteLength;
       if (queued >= QUEUED_BYTES) {
         await weights.gpu.idle();
@@ -189,17 +190,6 @@ function requireFinite(bytes: Uint8Array<ArrayBuffer>, first: number, { dtype, n
   }
 }
 
-function writeElements(
-  weights: Weights,
-  name: string,
-  first: number,
-  bytes: Uint8Array<ArrayBuffer>,
-  dtype: WeightDType,
-): void {
-  const { tensor, offset } = weights.named.find((each) => each.name === name)!;
-  weights.gpu.write(tensor.buffer, tensor.offset + 4 * (offset + first), toFloats(bytes, dtype));
-}
-
 /** Buffers of rotary embeddings that old Llama checkpoints hold beside the weights; transformers computes them as well. */
 const COMPUTED = /\.rotary_emb\.inv_freq$/;
 
@@ -213,9 +203,7 @@ async function locateTensors(folder: FileSource): Promise<Map<string, LocatedTen
     const { source, dataBegin } = header;
     for (const tensor of header.entries.keys()) {
       if (listed && !listed.has(tensor)) {
-        throw new CheckpointError(
-          `${source}: tensor ${tensor} is extra: ${INDEX_FILE} does not list it for this file`,
-        );
+        throw new CheckpointError(`${source}: tensor ${tensor} is extra: ${INDEX_FILE} does not list it for this file`);
       }
     }
     const inFile: LocatedTensor[] = [];

@@ -44,7 +44,7 @@ const noBase: FindBase = (name) => Promise.reject(new CheckpointError(`nobody sa
  */
 export async function openModel(
   folder: FileSource,
-  { find = noBase, base }: { find?: FindBase; base?: string | undefined } = {},
+  { find = noBase, base }: { find?: FindBase | undefined; base?: string | undefined } = {},
 ): Promise<OpenedModel> {
   if (!(await isAdapter(folder))) {
     const checkpoint = await openCheckpoint(folder);

@@ -5,7 +5,7 @@
 import type { Environment } from '../envs';
 import { allOrNothing } from '../kernels';
 import type { DeviceLimits, Gpu } from '../kernels';
-import { TinyTokenizer, Weights, inLayerOrder, initialAdapter, initialValues, tinyText } from '../model';
+import { TinyTokenizer, Weights, inLayerOrder, initialAdapter, initialValues, isAdapter, tinyText } from '../model';
 import type { GeneratorOptions, LoraConfig, ModelConfig, ModelText } from '../model';
 import { LORA_DEFAULTS } from './config';
 import type { TrainConfig } from './config';
@@ -63,7 +63,11 @@ export async function readModels(settings: TrainConfig, sources: ModelSources): 
   const lora = adapterOf(settings, start);
   let teacher: OpenedModel | undefined;
   if (needsReference(settings) && namesFolder(settings.grpo.reference)) {
-    teacher = await openModel(await sources.folder(settings.grpo.reference));
+    const folder = await sources.folder(settings.grpo.reference);
+    if (await isAdapter(folder)) {
+      throw new UnfitConfigError(`grpo.reference ${folder.name} is an adapter; a teacher must be a whole model`);
+    }
+    teacher = await openModel(folder);
     checkTeacher(teacher, context, text);
   }
   return { config, context, text, start, lora, teacher };
@@ -116,7 +120,9 @@ function adapterOf(settings: TrainConfig, start: OpenedModel | undefined): LoraC
       JSON.stringify(Array.isArray(each) ? inLayerOrder(each) : each),
     );
     if (wanted === standard || wanted === has) continue;
-    throw new UnfitConfigError(`lora.${key} ${wanted}: the adapter in ${start.source} has ${has}; leave lora.${key} out`);
+    throw new UnfitConfigError(
+      `lora.${key} ${wanted}: the adapter in ${start.source} has ${has}; leave lora.${key} out`,
+    );
   }
   return { ...given, dropout, baseModel: settings.base ?? given.baseModel };
 }
@@ -131,8 +137,7 @@ function needsReference({ grpo }: TrainConfig): boolean {
 }
 
 /** @throws UnfitConfigError */
-function checkTeacher({ config, text, source, adapter }: OpenedModel, context: number, own: ModelText): void {
-  if (adapter) throw new UnfitConfigError(`grpo.reference ${source} is an adapter; a teacher must be a whole model`);
+function checkTeacher({ config, text, source }: OpenedModel, context: number, own: ModelText): void {
   checkSameTokens(own.tokenizer.tokens, text.tokenizer.tokens, source);
   if (config.maxPositions < context) {
     throw new UnfitConfigError(
@@ -195,7 +200,10 @@ export async function fill(
   if (start) await start.checkpoint.writeTo(policy.weights);
   else policy.setWeights(initialValues(policy.weights, seed), 'initialisation');
   if (lora) {
-    const { tensors, source } = start?.adapter ?? { tensors: initialAdapter(config, lora, seed), source: 'a new adapter' };
+    const { tensors, source } = start?.adapter ?? {
+      tensors: initialAdapter(config, lora, seed),
+      source: 'a new adapter',
+    };
     policy.setAdapter(tensors, source);
   }
   if (teacher && reference?.values instanceof Weights) await teacher.checkpoint.writeTo(reference.values);

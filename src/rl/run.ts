@@ -34,7 +34,7 @@ export type RunEvent =
       seed: number;
       adapter: string;
       parameters: number;
-      /** As many of them are trained; with an adapter, it has so many of its own, and the rest stays. */
+      /** All of them, or with LoRA those of the adapter beside them. */
       trained: number;
       start: string;
       memory: MemoryPlan;

@@ -7,7 +7,6 @@ import {
   CheckpointError,
   LORA_TARGETS,
   countAdapter,
-  encodeJson,
   formatAdapter,
   formatSafetensors,
   initialAdapter,

@@ -3,8 +3,7 @@ import { Arena } from '../../kernels';
 import type { Gpu } from '../../kernels';
 import type { ModelConfig } from '../config';
 import { FlatParameters } from '../parameters';
-import type { TensorValues } from '../weights';
-import { loraScale } from './config';
+import type { TensorValues } from '../parameters';
 import type { LoraConfig } from './config';
 import { countAdapter, layOutAdapter } from './layout';
 import type { LoraLayer, LoraLayout } from './layout';
@@ -13,8 +12,6 @@ import { checkAdapterTensors } from './tensors';
 /** An adapter's parameters, or anything of their layout: gradients, moments, the copies of sampler and reference. */
 export class Adapter extends FlatParameters {
   readonly layers: readonly LoraLayer[];
-  /** Factor of its part of every product. */
-  readonly scale: number;
 
   private constructor(
     gpu: Gpu,
@@ -27,7 +24,6 @@ export class Adapter extends FlatParameters {
   ) {
     super(gpu, label, arena, layout.named);
     this.layers = layout.layers;
-    this.scale = loraScale(lora);
   }
 
   /**

@@ -2,8 +2,10 @@
 export * from './adapter';
 export * from './config';
 export { countAdapter } from './layout';
-export type { LoraLayer, LoraMatrix, LoraTensors } from './layout';
+export type { LoraLayer, LoraMatrix } from './layout';
 export * from './merge';
+export { AdapterPasses } from './passes';
+export type { AdapterDropout, LowActivations } from './passes';
 export * from './peft';
 export { formatPeftConfig, parsePeftConfig } from './peft_config';
 export * from './switch';

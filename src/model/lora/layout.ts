@@ -5,8 +5,10 @@
  * [parts x rank, inputs]; so do their B, [outputs, rank].
  */
 import { Tensor } from '../../kernels';
+import type { LoraWeights } from '../../kernels';
 import type { ModelConfig } from '../config';
-import type { NamedTensor } from '../weights';
+import type { NamedTensor } from '../parameters';
+import { loraScale } from './config';
 import type { LoraConfig, LoraTarget } from './config';
 
 /** The matrices of a layer, as the kernels see them. */
@@ -51,18 +53,11 @@ export function fusedMatrices(config: ModelConfig): FusedMatrix[] {
   ];
 }
 
-/** A and B of one fused matrix. Parts that are no target are zero, and stay zero: their gradients are. */
-export interface LoraTensors {
-  /** A, [parts x rank, inputs] */
-  down: Tensor;
-  /** B, [outputs of all parts, rank] */
-  up: Tensor;
-  /** Outputs of the parts, summed up to and with each. */
-  ends: readonly number[];
-}
-
-/** Those of a layer; undefined where no part is a target. */
-export type LoraLayer = Readonly<Record<LoraMatrix, LoraTensors | undefined>>;
+/**
+ * A and B of a layer's matrices; undefined where no part is a target. Parts that are none, beside others that are, are zero,
+ * and stay zero: their gradients are.
+ */
+export type LoraLayer = Readonly<Record<LoraMatrix, LoraWeights | undefined>>;
 
 export interface LoraLayout {
   named: NamedTensor[];
@@ -81,11 +76,12 @@ export function peftName(module: string, which: 'A' | 'B'): string {
 }
 
 /** The tensors of an adapter over this model. */
-export function layOutAdapter(config: ModelConfig, lora: Pick<LoraConfig, 'rank' | 'targets'>): LoraLayout {
+export function layOutAdapter(config: ModelConfig, lora: LoraConfig): LoraLayout {
   const { rank, targets } = lora;
+  const scale = loraScale(lora);
   const layout: LoraLayout = { named: [], tensors: [], layers: [] };
   for (let layer = 0; layer < config.layers; layer++) {
-    const matrices: Partial<Record<LoraMatrix, LoraTensors>> = {};
+    const matrices: Partial<Record<LoraMatrix, LoraWeights>> = {};
     for (const { matrix, module, inputs, parts } of fusedMatrices(config)) {
       if (!parts.some(({ target }) => targets.includes(target))) continue;
       const outputs = parts.reduce((sum, part) => sum + part.outputs, 0);
@@ -104,7 +100,7 @@ export function layOutAdapter(config: ModelConfig, lora: Pick<LoraConfig, 'rank'
         ends.push((row += rows));
       });
       layout.tensors.push(down, up);
-      matrices[matrix] = { down, up, ends };
+      matrices[matrix] = { down, up, rank, scale, ends };
     }
     layout.layers.push({ qkv: matrices.qkv, out: matrices.out, gateUp: matrices.gateUp, down: matrices.down });
   }

@@ -11,7 +11,7 @@ import { formatModelConfig } from '../config';
 import { encodeJson } from '../files';
 import { formatSafetensors } from '../safetensors';
 import { tensorShapes } from '../weights';
-import type { TensorValues } from '../weights';
+import type { TensorValues } from '../parameters';
 import { loraScale } from './config';
 import { fusedMatrices, moduleName, peftName } from './layout';
 import type { LoadedAdapter } from './peft';

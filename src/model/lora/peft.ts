@@ -5,7 +5,7 @@ import { encodeJson, readJson } from '../files';
 import type { FileSource } from '../files';
 import { formatSafetensors, parseSafetensors, readFloats } from '../safetensors';
 import type { SafetensorsDType } from '../safetensors';
-import type { TensorValues } from '../weights';
+import type { TensorValues } from '../parameters';
 import type { LoraConfig } from './config';
 import { formatPeftConfig, parsePeftConfig } from './peft_config';
 import { checkAdapterTensors } from './tensors';

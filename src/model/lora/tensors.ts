@@ -2,7 +2,7 @@
 import { PURPOSE, Random, deriveKey } from '../../random';
 import type { ModelConfig } from '../config';
 import { CheckpointError } from '../errors';
-import type { TensorValues } from '../weights';
+import type { TensorValues } from '../parameters';
 import { LORA_TARGETS } from './config';
 import type { LoraConfig } from './config';
 import { fusedMatrices, layOutAdapter, moduleName, peftName } from './layout';

@@ -1,6 +1,6 @@
 /** @file Reads the text of a model from its folder. */
-import { readJson } from '../checkpoint';
-import type { FileSource } from '../checkpoint';
+import { readJson } from '../files';
+import type { FileSource } from '../files';
 import type { ModelConfig } from '../config';
 import { CheckpointError } from '../errors';
 import { TinyTokenizer } from '../tokenizer';
