@@ -31,7 +31,8 @@ export function bytesFile(bytes: Uint8Array): ByteFile {
   return {
     size: bytes.byteLength,
     read: (begin, end, into) => {
-      if (end > bytes.byteLength) return Promise.reject(new RangeError(`bytes ${begin} to ${end} of ${bytes.byteLength}`));
+      if (end > bytes.byteLength)
+        return Promise.reject(new RangeError(`bytes ${begin} to ${end} of ${bytes.byteLength}`));
       const piece = bytes.subarray(begin, end);
       const target = into?.subarray(0, piece.byteLength) ?? new Uint8Array(piece.byteLength);
       target.set(piece);

@@ -4,6 +4,7 @@ export * from './checkpoint';
 export * from './config';
 export * from './errors';
 export * from './files';
+export * from './fingerprint';
 export * from './init';
 export * from './lora';
 export * from './optimizer';

@@ -7,7 +7,7 @@
 import { libraryEntry } from '../envs';
 import type { Environment } from '../envs';
 import type { DeviceLimits, Gpu } from '../kernels';
-import { countParameters } from '../model';
+import { countParameters, fingerprint } from '../model';
 import type { TrainConfig } from './config';
 import { UnfitConfigError } from './errors';
 import { samplingArgs } from './batch';
@@ -86,6 +86,7 @@ export class Run {
   /** GRPO steps done. */
   #step = 0;
   #warmUp: WarmUpPosition | null;
+  #base: string | undefined;
   /** What is trained, as GRPO started from it. */
   #start: Float32Array<ArrayBuffer> | undefined;
   #evalBefore: EvalResult | null = null;
@@ -159,7 +160,7 @@ export class Run {
   async *events(options: RunOptions = {}): AsyncGenerator<RunEvent, void, void> {
     const { config, policy } = this;
     const { grpo } = config;
-    if (options.resume) this.#restore(options.resume);
+    if (options.resume) await this.#restore(options.resume);
     const clock = this.#clock;
     const emit: Emit = function* (event) {
       clock.stop();
@@ -239,6 +240,7 @@ export class Run {
     const { arrays, optimizerStep } = await this.policy.snapshot();
     const { state: rollouts, behind } = await this.rollouts.snapshot();
     const reference = this.#hasTeacher ? undefined : await this.reference?.values.readFlat();
+    const base = await this.#fingerprint();
     return {
       step: this.#step,
       arrays: {
@@ -254,12 +256,25 @@ export class Run {
         evalLast: this.#evalLast,
         best: this.#best,
         rollouts,
+        ...(base !== undefined && { base }),
         seconds: this.#clock.seconds,
       },
     };
   }
 
-  #restore({ step, arrays, state }: RunSnapshot): void {
+  /** Of the weights below the adapter, where there is one. */
+  async #fingerprint(): Promise<string | undefined> {
+    return this.policy.adapter && (this.#base ??= await fingerprint(this.policy.weights));
+  }
+
+  /** @throws UnfitConfigError when the weights below the adapter are not those of the snapshot */
+  async #restore({ step, arrays, state }: RunSnapshot): Promise<void> {
+    if (state.base !== undefined && state.base !== (await this.#fingerprint())) {
+      throw new UnfitConfigError(
+        `the base model in ${this.config.base ?? this.config.start} is not the one that this run was started on: ` +
+          'its adapter would be of no use',
+      );
+    }
     this.policy.restore({ arrays, optimizerStep: state.optimizerStep });
     if (arrays.reference && !this.#hasTeacher) this.reference?.values.writeFlat(arrays.reference);
     this.rollouts.restore(state.rollouts, arrays.behind);
