@@ -6,7 +6,7 @@
 import { DECAY_BLOCK, Submission, Tensor, bytesOf, rangeOf } from '../kernels';
 import type { Arena, Gpu } from '../kernels';
 import { CheckpointError } from './errors';
-import { FILE_TYPE, StorageError, WEIGHT_BYTES, convert, unpack } from './storage';
+import { FILE_TYPE, StorageError, WEIGHT_BYTES, convert, unpack, widen } from './storage';
 import type { Storage, WeightType } from './storage';
 
 /** One tensor by the name it has in files: which arena tensor it is part of, and where. */
@@ -126,6 +126,19 @@ export abstract class FlatParameters implements Parameters {
     const type = FILE_TYPE[storage];
     if (storage === 'q8') return { type, bytes: new Uint8Array(unpack(bytes, 'q8', count).buffer) };
     return { type, bytes: bytes.subarray(0, count * WEIGHT_BYTES[type]) };
+  }
+
+  /** All values of a tensor, as f32 whatever they are kept in. */
+  async readTensor(name: string): Promise<Float32Array<ArrayBuffer>> {
+    const { shape } = this.entry(name);
+    const length = shape.reduce((product, size) => product * size, 1);
+    const values = new Float32Array(length);
+    const most = READ_BYTES / 4;
+    for (let first = 0; first < length; first += most) {
+      const { type, bytes } = await this.readElements(name, first, Math.min(most, length - first));
+      values.set(widen(bytes, type), first);
+    }
+    return values;
   }
 
   /** @throws RangeError for a name that is not there */

@@ -14,7 +14,7 @@ import {
   Weights,
   formatAdapter,
   formatCheckpoint,
-  mergeAdapter,
+  mergedModel,
   packSequences,
   sha256,
   splitByTokens,
@@ -128,18 +128,7 @@ export class Policy {
       const train = { tokens, rows: tokens, sequences: tokens, recompute, adapter, dropout: (lora?.dropout ?? 0) > 0 };
       const trainProgram = own(await TrainProgram.create(weights, gradients, train));
       const generator = own(await Generator.create(weights, { ...sampler, adapter }));
-      return new Policy(
-        gpu,
-        config,
-        model,
-        text,
-        weights,
-        adapter,
-        gradients,
-        optimizer,
-        trainProgram,
-        generator,
-      );
+      return new Policy(gpu, config, model, text, weights, adapter, gradients, optimizer, trainProgram, generator);
     });
   }
 
@@ -268,14 +257,13 @@ export class Policy {
     return new Map([...own, ...text.files()]);
   }
 
-  /** The model as a whole, with the adapter merged into its weights (as float32). */
-  async exportMerged(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+  /** The model as a whole with the adapter merged into it, file by file: what is read of the weights is one tensor at a time. */
+  async *merged(): AsyncGenerator<[file: string, bytes: Uint8Array<ArrayBuffer>], void, void> {
     const { adapter, modelConfig, text, weights } = this;
-    const base = await weights.read();
-    const tensors = adapter
-      ? mergeAdapter(modelConfig, base, { lora: adapter.lora, tensors: await adapter.read() })
-      : base;
-    return new Map([...formatCheckpoint(modelConfig, tensors), ...text.files()]);
+    if (!adapter) throw new Error('this policy has no adapter: its weights are trained');
+    const { lora } = adapter;
+    yield* text.files();
+    yield* mergedModel(modelConfig, (name) => weights.readTensor(name), { lora, tensors: await adapter.read() });
   }
 
   /** SHA-256 of the exported model.safetensors, or adapter_model.safetensors. */
