@@ -8,9 +8,9 @@ import { OpenAIModel } from '../src/envs';
 import type { ChatModel } from '../src/envs';
 import { checkOnnxFolder, loadTransformers, looksLikeOnnx, readJson } from '../src/model';
 import type { DownloadProgress, TransformersModel } from '../src/model';
-import { NoStarterError } from '../src/rl';
+import { NoStarterError, findBase } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
-import { diskFolder, starterFolder, starterPath } from './files';
+import { DISK, diskFolder, starterFolder, starterPath } from './files';
 import { loadNative } from './native';
 import { ROOT, userPath } from './paths';
 import { UsageError } from './usage_error';
@@ -98,7 +98,7 @@ async function openNative({ environment, model: name }: ModelRequest): Promise<O
   const gpu = await acquireNodeGpu();
   const path = name === 'starter' ? starterPath(environment) : userPath(name);
   try {
-    const native = await loadNative(gpu, folder, shownName(path));
+    const native = await loadNative(gpu, folder, shownName(path), findBase(DISK));
     process.stderr.write(`${native.parameters} parameters from ${folder.name}, on ${gpu.adapterName}\n`);
     return {
       model: native.model,

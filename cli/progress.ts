@@ -18,7 +18,9 @@ export class ProgressLine {
     switch (event.event) {
       case 'start':
         return (
-          `${event.env}, seed ${event.seed}, ${event.parameters} parameters from ${event.start}, on ${event.adapter}, ` +
+          `${event.env}, seed ${event.seed}, ${event.parameters} parameters from ${event.start}, ` +
+          (event.trained === event.parameters ? '' : `an adapter of ${event.trained} is trained, `) +
+          `on ${event.adapter}, ` +
           `${formatBytes(event.memory.bytes)} of its memory (${describeCut(event.memory)})`
         );
       case 'sft':

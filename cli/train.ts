@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS, NoAdapterError } from '../src/kernels';
 import { ConfigError, Run, RunStore, memoryTable, parseAssignment, readRunRecord, resolveConfig } from '../src/rl';
 import type { ConfigLayer, Metric, ModelSources, RunSnapshot, TrainConfig } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
-import { diskFolder, starterFolder } from './files';
+import { DISK } from './files';
 import { ProgressLine } from './progress';
 import { runAt, takeNewRun } from './run_folder';
 import { runToEnd } from './run_loop';
@@ -100,12 +100,6 @@ async function resume(path: string, json: boolean): Promise<void> {
     await store.release();
   }
 }
-
-/** Where models are read from: the shipped starters, and folders on disk. */
-const DISK: ModelSources = {
-  starter: (env) => Promise.resolve(starterFolder(env)),
-  folder: (path) => Promise.resolve(diskFolder(path)),
-};
 
 interface TrainOptions {
   json: boolean;

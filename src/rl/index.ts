@@ -6,6 +6,7 @@ export * from './diagnosis';
 export * from './errors';
 export * from './grpo';
 export * from './length_penalty';
+export * from './load_model';
 export * from './losses';
 export * from './memory';
 export * from './models';
