@@ -16,4 +16,5 @@ export * from './rope';
 export * from './sample';
 export * from './swiglu';
 export * from './tensor';
+export * from './upload';
 export { kernel } from './kernel';
