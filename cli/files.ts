@@ -27,7 +27,7 @@ export async function diskFile(path: string): Promise<ByteFile | undefined> {
       const bytes = into?.subarray(0, end - begin) ?? new Uint8Array(end - begin);
       const file = await open(path);
       try {
-        for (let done = 0; done < bytes.byteLength; ) {
+        for (let done = 0; done < bytes.byteLength;) {
           const { bytesRead } = await file.read(bytes, done, bytes.byteLength - done, begin + done);
           if (bytesRead === 0) throw new RangeError(`${path} ends at byte ${begin + done}, before byte ${end}`);
           done += bytesRead;

@@ -42,9 +42,9 @@ async function isHeld(storage: ReturnType<typeof diskStorage>): Promise<boolean>
 
 /** TERRARIUM_CACHE, or the folder where programs keep what they can fetch again. */
 export function cacheFolder(): string {
-  const { TERRARIUM_CACHE, XDG_CACHE_HOME } = process.env;
-  if (TERRARIUM_CACHE) return userPath(TERRARIUM_CACHE);
-  return join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'terrarium');
+  const { TERRARIUM_CACHE: own, XDG_CACHE_HOME: caches } = process.env;
+  if (own) return userPath(own);
+  return join(caches ? caches : join(homedir(), '.cache'), 'terrarium');
 }
 
 /** The models that were downloaded on this machine. */
@@ -54,5 +54,6 @@ export function modelShelf(): Shelf {
 
 /** HF_ENDPOINT, as Hugging Face's own tools know it: a mirror in place of the hub. */
 export function hubEndpoint(): string | undefined {
-  return process.env.HF_ENDPOINT || undefined;
+  const { HF_ENDPOINT: endpoint } = process.env;
+  return endpoint === '' ? undefined : endpoint;
 }

@@ -3,6 +3,7 @@ export * from './batch';
 export * from './checkpoint';
 export * from './config';
 export * from './errors';
+export * from './export';
 export * from './files';
 export * from './fingerprint';
 export * from './init';
