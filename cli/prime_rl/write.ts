@@ -1,7 +1,7 @@
 /** @file A folder that is there whole or not at all. */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { cannotWrite, notEmpty } from '../output';
+import { cannotWrite, notEmpty, removeEmpty } from '../output';
 import { userPath } from '../paths';
 
 /**
@@ -30,8 +30,10 @@ export function writeFolder(path: string, files: ReadonlyMap<string, string>): n
   requireEmpty(path);
   const folder = userPath(path);
   const part = `${folder}.part-${process.pid}`;
+  let created: string | undefined;
   let bytes = 0;
   try {
+    created = mkdirSync(dirname(folder), { recursive: true });
     for (const [name, text] of files) {
       const file = join(part, name);
       mkdirSync(dirname(file), { recursive: true });
@@ -41,7 +43,8 @@ export function writeFolder(path: string, files: ReadonlyMap<string, string>): n
     if (existsSync(folder)) rmdirSync(folder);
     renameSync(part, folder);
   } catch (error) {
-    rmSync(part, { recursive: true, force: true });
+    if (existsSync(part)) rmSync(part, { recursive: true });
+    removeEmpty(dirname(folder), created);
     throw cannotWrite(path, error);
   }
   return bytes;

@@ -103,6 +103,7 @@ class _Process:
         self.pending: dict[int, Future[Any]] = {}
         self.last_lines: deque[str] = deque(maxlen=STDERR_LINES)
         self.dead = False
+        self.killed = False
         self._lock = threading.Lock()
         self.child = subprocess.Popen(
             [node, str(script)],
@@ -145,7 +146,14 @@ class _Process:
         with self._lock:
             self.pending.pop(number, None)
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be asked something more."""
+        ours = self.pid_of_owner == os.getpid()
+        return ours and not self.dead and not self.killed and self.child.poll() is None
+
     def kill(self) -> None:
+        self.killed = True
         self.child.kill()
 
     def close(self) -> None:
@@ -246,10 +254,9 @@ class Runner:
     def process(self) -> _Process:
         """The program as it runs now; started where it does not."""
         with self._lock:
-            process = self._process
-            if process is None or process.dead or process.pid_of_owner != os.getpid():
-                process = self._process = _Process(self.check_node(), self.script)
-            return process
+            if self._process is None or not self._process.is_usable:
+                self._process = _Process(self.check_node(), self.script)
+            return self._process
 
     async def request(
         self, op: str, *, process: _Process | None = None, **fields: Any
