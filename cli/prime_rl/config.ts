@@ -96,7 +96,6 @@ export function formatRlToml({ mapping, model, id, hasTools }: RlTomlOptions): s
       train: { curriculum: undefined, source: [source('train')] },
       eval: { source: [source('eval')] },
     },
-    ...(settings.ckpt ? {} : { ckpt: {} }), // a checkpoint at the end
     ...(hermes && { inference: { vllm: { tool_call_parser: 'hermes' } } }),
   });
   return `${heading(mapping, model, id, hasTools && !hermes)}\n${stringify(inOrder(whole))}`;
@@ -119,7 +118,7 @@ function inOrder(layer: ConfigLayer): ConfigLayer {
 function heading({ unmapped }: MappedConfig, model: NamedModel, id: string, needsParser: boolean): string {
   return [
     `# Trains ${id} with prime-rl: uv run rl @ rl.toml`,
-    '# Written by terrarium export prime-rl, for prime-rl as of August 2026 (0.8 and later).',
+    '# Written by terrarium export prime-rl, for prime-rl newer than 0.8.0 (its main branch of August 2026).',
     ...(model.modelType === undefined
       ? ['# The renderer is found by the name of the model; set orchestrator.renderer where it is not.']
       : []),

@@ -1,6 +1,6 @@
 /**
  * @file Which setting of ours is which of prime-rl's. A rule per key says where its value goes, or why it has no place.
- * The names and what they do are those of prime-rl's main branch in August 2026 (after 0.8.0).
+ * The names and what they do are those of prime-rl's main branch in August 2026, after 0.8.0.
  */
 import type { TrainConfig } from '../../src/rl';
 
@@ -126,7 +126,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   'grpo.steps': to('max_steps'),
   'grpo.batch_size': to('orchestrator.batch_size'),
   'grpo.group_size': to('orchestrator.group_size'),
-  'grpo.lr': to(`${OPTIM}.lr`),
+  'grpo.lr': (lr: number) => ({ set: { [`${OPTIM}.type`]: 'adamw', [`${OPTIM}.lr`]: lr } }),
   'grpo.schedule': schedule,
   'grpo.warmup_steps': warmUp,
   'grpo.decay_steps': () => ({ set: {} }), // by the schedule
@@ -141,7 +141,9 @@ export const RULES: Readonly<Record<string, Rule>> = {
   'grpo.advantage': (name: TrainConfig['grpo']['advantage']) =>
     ALGORITHMS[name] ? { set: { [`${ALGO}.type`]: ALGORITHMS[name] } } : { none: 'it has "none" (grpo) and "max_rl"' },
   'grpo.updates_per_batch': offAt(1, 'it makes one optimizer step of a batch'),
-  'grpo.filter_zero_advantages': to(`${TRAIN}.filter_zero_advantages`),
+  'grpo.filter_zero_advantages': (value: boolean) => ({
+    set: value ? {} : { [`${TRAIN}.filter_zero_advantages`]: false },
+  }),
   'grpo.replacement_rounds': offAt(0, 'it does not ask others in their place'),
   'grpo.async_level': to('orchestrator.max_off_policy_steps'),
   'grpo.mask_truncated': offAt(false, 'rollouts that were cut off carry loss there'),

@@ -7,6 +7,7 @@ import { toolsOf } from './tasks';
 import pythonEnvironment from './python/environment.py?raw';
 import pythonInit from './python/__init__.py?raw';
 import pythonMessages from './python/messages.py?raw';
+import pythonProcess from './python/process.py?raw';
 import pythonRunner from './python/runner.py?raw';
 import pythonTasks from './python/tasks.py?raw';
 import pythonTaskset from './python/taskset.py?raw';
@@ -16,6 +17,7 @@ export const PYTHON: Readonly<Record<string, string>> = {
   '__init__.py': pythonInit,
   'environment.py': pythonEnvironment,
   'messages.py': pythonMessages,
+  'process.py': pythonProcess,
   'runner.py': pythonRunner,
   'tasks.py': pythonTasks,
   'taskset.py': pythonTaskset,
@@ -115,7 +117,8 @@ With verifiers' v1 interface an eval is
 The tasks are plain JSON lines: take some away, or change them. A line's \`prompt\` is what the model is told, \`answer\`, \`info\`
 and the other columns are what the rewards look at. rl.toml lists at its top the settings that prime-rl has no place for.
 
-prime-rl 0.6 to 0.8 can train by \`load_environment\`, too: in 0.8 put
-\`legacy = { id = "${id}" }\` into \`[[orchestrator.train.source]]\` in place of its \`env\` tables.
+rl.toml is for prime-rl newer than 0.8.0 and trains through \`TerrariumTaskset\`, the package's v1 interface. prime-rl 0.6 to 0.8
+train through \`load_environment\` (\`id = "${id}"\` in the source, in 0.8 below \`legacy\`); the other settings have older
+names there.
 `;
 }

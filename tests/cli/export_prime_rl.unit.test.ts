@@ -63,7 +63,15 @@ describe('the package', () => {
 
   it('is these files, and small', () => {
     const inside = ['__init__.py', 'data/eval.jsonl', 'data/manifest.json', 'data/train.jsonl', 'environment.py'];
-    const more = ['messages.py', 'node/runner.mjs', 'node/sandbox-worker.mjs', 'runner.py', 'tasks.py', 'taskset.py'];
+    const more = [
+      'messages.py',
+      'node/runner.mjs',
+      'node/sandbox-worker.mjs',
+      'process.py',
+      'runner.py',
+      'tasks.py',
+      'taskset.py',
+    ];
     expect(filesOf(folder)).toEqual([
       'README.md',
       'pyproject.toml',
@@ -83,7 +91,7 @@ describe('the package', () => {
 
   it('is Python that compiles', async () => {
     const files = filesOf(folder).filter((file) => file.endsWith('.py'));
-    expect(files).toHaveLength(6);
+    expect(files).toHaveLength(7);
     const compiled = mkdtempSync(join(scratch, 'compiled-'));
     const compile = `import py_compile, sys
 for i, file in enumerate(sys.argv[2:]):
@@ -91,7 +99,7 @@ for i, file in enumerate(sys.argv[2:]):
     const paths = files.map((file) => join(folder, file));
     const { code, err } = await python(['-W', 'error', '-c', compile, compiled, ...paths]);
     expect(code, err).toBe(0);
-    expect(readdirSync(compiled)).toHaveLength(6);
+    expect(readdirSync(compiled)).toHaveLength(7);
   });
 
   it('depends on verifiers and says what an eval takes', async () => {
@@ -221,7 +229,7 @@ describe('rl.toml', () => {
       },
       trainer: {
         loss: { type: 'default', dppo_mask_low: 0.3, dppo_mask_high: 0.25, kl_tau: 0.01 },
-        optim: { lr: 3e-6, betas1: 0.8, betas2: 0.99, weight_decay: 0.02, max_norm: 0.5 },
+        optim: { type: 'adamw', lr: 3e-6, betas1: 0.8, betas2: 0.99, weight_decay: 0.02, max_norm: 0.5 },
         scheduler: { type: 'linear', warmup_steps: 10, decay_steps: 40, min_lr: 1.5e-6 },
       },
       ckpt: { interval: 15, keep_last: 3 },
@@ -238,7 +246,7 @@ describe('rl.toml', () => {
     });
     expect(toml.trainer).toEqual({
       loss: { type: 'default' },
-      optim: { lr: 5e-4, betas1: 0.9, betas2: 0.95, weight_decay: 0, max_norm: 'None' },
+      optim: { type: 'adamw', lr: 5e-4, betas1: 0.9, betas2: 0.95, weight_decay: 0, max_norm: 'None' },
     });
     const { algo, eval: evals, renderer, train } = toml.orchestrator as Record<string, Record<string, unknown>>;
     expect(algo).toEqual({ type: 'grpo' });

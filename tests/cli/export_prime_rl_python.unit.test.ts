@@ -208,7 +208,15 @@ describe('taskset and harness for verifiers’ v1', () => {
 });
 
 it('the package’s Python is the same text as in this repository', () => {
-  for (const file of ['runner.py', 'environment.py', 'taskset.py', 'tasks.py', 'messages.py', '__init__.py']) {
+  for (const file of [
+    'runner.py',
+    'process.py',
+    'environment.py',
+    'taskset.py',
+    'tasks.py',
+    'messages.py',
+    '__init__.py',
+  ]) {
     const ours = readFileSync(join(HERE, '../../../cli/prime_rl/python', file), 'utf8');
     expect(readFileSync(join(folder, module, file), 'utf8')).toBe(ours);
   }

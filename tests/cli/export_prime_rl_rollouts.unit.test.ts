@@ -15,8 +15,8 @@ import type { PlayedRollout, Reference } from './prime_rl/reference';
 const scratch = scratchFolder();
 
 /** Environments of every kind, and how many rollouts of each. Together 1,000. */
-const ROLLOUTS: readonly (readonly [name: string, kind: string, count: number])[] = [
-  ['reverse-text', 'one turn', 210],
+const ROLLOUTS: readonly (readonly [name: string, kind: string, count: number, args?: Record<string, unknown>])[] = [
+  ['reverse-text', 'one turn', 170],
   ['arithmetic', 'one turn, with an answer that is mathematics', 90],
   ['alphabet-sort', 'some turns', 90],
   ['wordle-mini', 'a game', 210],
@@ -24,6 +24,7 @@ const ROLLOUTS: readonly (readonly [name: string, kind: string, count: number])[
   ['wiki-search-mini', 'tools with a world', 180],
   ['code-math-mini', 'code in a sandbox', 90],
   ['reverse-text+wordle-mini', 'a group', 40],
+  ['kuhn-poker', 'a game against a player with dice', 40, { opponent: 'equilibrium' }],
 ];
 
 /** Plays rollouts of a package through Python. */
@@ -47,11 +48,11 @@ describe('1,000 rollouts through Python agree with the page in every message, re
     expect(ROLLOUTS.reduce((sum, [, , count]) => sum + count, 0)).toBe(1000);
   });
 
-  for (const [name, kind, count] of ROLLOUTS) {
+  for (const [name, kind, count, args = {}] of ROLLOUTS) {
     it(`${name}: ${count} rollouts, ${kind}`, { timeout: 120_000 }, async () => {
       const folder = join(scratch, name);
-      const { module } = await exportTo(folder, name, { trainTasks: 1, evalTasks: 1 });
-      const references = await compare(libraryEntry(name).load(), folder, module, count);
+      const { module } = await exportTo(folder, name, { layers: [{ env_args: args }], trainTasks: 1, evalTasks: 1 });
+      const references = await compare(libraryEntry(name).load(args), folder, module, count);
       // The players tell good rollouts from bad ones: equal rewards are not just zeros.
       const rewards = new Set(references.map(({ trace }) => trace.reward));
       expect(rewards.size).toBeGreaterThan(1);

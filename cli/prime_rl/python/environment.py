@@ -8,8 +8,15 @@ from typing import Any
 
 import verifiers as vf
 from datasets import Dataset
-from verifiers.types import Messages, State, Tool
-from verifiers.utils.message_utils import maybe_normalize_messages
+from verifiers.types import (
+    AssistantMessage,
+    Messages,
+    State,
+    SystemMessage,
+    Tool,
+    ToolMessage,
+    UserMessage,
+)
 
 from .messages import from_wire, to_wire
 from .runner import Runner, RunnerError, Session, Turn
@@ -66,14 +73,13 @@ class TerrariumEnv(vf.MultiTurnEnv):
             return state
         state["tool_defs"] = [Tool(**tool) for tool in turn.tools]
         if turn.messages != prompt:  # a game tells its player more than the task does
-            asked = [from_wire(message) for message in turn.messages]
-            state["prompt"] = maybe_normalize_messages(asked, field_name="prompt")
+            state["prompt"] = _typed(turn.messages)
         return state
 
     async def env_response(self, messages: Messages, state: State, **kwargs: Any) -> Messages:
         """What the environment answers to the last reply; its last word ends the rollout."""
         turn = await self._tell_last_reply(state)
-        answer = [from_wire(message) for message in turn.messages]
+        answer = _typed(turn.messages)
         if turn.done:
             state["final_env_response"] = answer
         return answer
@@ -136,6 +142,20 @@ class TerrariumEnv(vf.MultiTurnEnv):
     async def close_runner(self) -> None:
         """Ends the environment's program."""
         self.runner.close()
+
+
+MESSAGES = {
+    "system": SystemMessage,
+    "user": UserMessage,
+    "assistant": AssistantMessage,
+    "tool": ToolMessage,
+}
+
+
+def _typed(messages: list[JsonObject]) -> Messages:
+    """Messages of the environment as objects of verifiers."""
+    flat = [from_wire(message) for message in messages]
+    return [MESSAGES[message["role"]](**message) for message in flat]
 
 
 def _row(task: JsonObject, split: str) -> JsonObject:

@@ -50,7 +50,7 @@ export function python(
     const result: PythonResult = { code: null, out: '', err: '' };
     child.stdout.on('data', (data: Buffer) => (result.out += data.toString()));
     child.stderr.on('data', (data: Buffer) => (result.err += data.toString()));
-    child.on('error', reject);
+    child.on('error', (error) => reject(new Error(`these tests need python3, 3.11 or newer: ${error.message}`)));
     child.on('close', (code) => resolve({ ...result, code }));
     child.stdin.end(input);
   });

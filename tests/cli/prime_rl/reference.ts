@@ -1,6 +1,6 @@
 /** @file Rollouts as the page plays them, with what a model would have had to say for them. */
-import { PURPOSE, deriveKey } from '../../../src/random';
-import { wireMessage } from '../../../src/envs';
+import { PURPOSE, Random, deriveKey } from '../../../src/random';
+import { functionModel, wireMessage } from '../../../src/envs';
 import type { ChatModel, Environment, Message, Trace } from '../../../src/envs';
 import { taskOf } from '../../../cli/prime_rl/tasks';
 import { Fuzzer, demonstrationOf, replay } from '../../envs/library/players';
@@ -34,6 +34,9 @@ const SEED = 3;
 
 /** A perfect player, a careless one, and one that writes whatever comes; a third of the rollouts each. */
 async function playerOf(env: Environment, index: number, split: 'train' | 'eval'): Promise<ChatModel> {
+  // A demonstration does not know what an opponent will do.
+  const random = new Random([index, 0]);
+  if ('seats' in env) return functionModel('gambler', () => random.pick(['check', 'bet', 'call', 'fold']));
   const kind = env.demonstrate ? index % 3 : 2;
   if (kind < 2) return replay(await demonstrationOf(env, index, { split, careless: kind }));
   const fuzzer = new Fuzzer(index, env).model();

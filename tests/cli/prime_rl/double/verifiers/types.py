@@ -23,6 +23,18 @@ class Message:
         return {key: value for key, value in self.fields.items() if not exclude_none or value is not None}
 
 
+class SystemMessage(Message):
+    """What a model is told about its task."""
+
+
+class UserMessage(Message):
+    """What is said to a model."""
+
+
+class ToolMessage(Message):
+    """What a tool answered."""
+
+
 class AssistantMessage(Message):
     """What a model says; tool calls are flat: id, name, arguments."""
 
