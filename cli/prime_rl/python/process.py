@@ -104,7 +104,7 @@ class Process:
 
     def send(self, number: int, request: JsonObject) -> Future[Any]:
         future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()  # whoever waits may leave, the answer comes all the same
+        future.set_running_or_notify_cancel()  # who waits may leave; the answer still comes
         line = json.dumps({"id": number, **request}) + "\n"
         with self._lock:
             if self.dead:

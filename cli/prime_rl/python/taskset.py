@@ -162,7 +162,8 @@ async def _play(
 async def _refused(session: Session, response: httpx.Response, trace: vf.Trace) -> Turn:
     """A limit of the engine ends the rollout, which is scored as it is; all else is a failure."""
     if trace.stop_condition is None:
-        raise RuntimeError(f"the model's endpoint said {response.status_code}: {response.text[:500]}")
+        said = response.text[:500]
+        raise RuntimeError(f"the model's endpoint said {response.status_code}: {said}")
     return await session.stop(trace.stop_condition)
 
 
