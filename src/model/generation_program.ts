@@ -24,17 +24,21 @@ import {
   sample,
   swiglu,
 } from '../kernels';
-import type { Extent, Gpu, Program } from '../kernels';
+import type { DType, Extent, Gpu, Program } from '../kernels';
 import type { ModelConfig } from './config';
 import { AdapterPasses } from './lora';
 import type { Adapter } from './lora';
 import type { Weights } from './weights';
+
+export type CacheStorage = 'f32' | 'f16';
 
 export interface GenerationCapacity {
   /** Sequences in flight. */
   slots: number;
   /** Pages of the key-value cache. */
   pages: number;
+  /** Of keys and values. f16 halves the memory; log-probabilities then differ from the trainer's by its rounding. */
+  cacheStorage: CacheStorage;
   /** New tokens that one prefill submission computes. */
   prefillRows: number;
   /** Decode steps in one submission. */
@@ -63,19 +67,20 @@ export class GenerationState {
 
   /** @throws GpuLimitError, GpuMemoryError; nothing is left allocated then */
   static create(gpu: Gpu, config: ModelConfig, capacity: GenerationCapacity): Promise<GenerationState> {
-    const { slots, pages, steps } = capacity;
+    const { slots, pages, steps, cacheStorage } = capacity;
     const pageElements = pageSize(config);
     const pagesPerSlot = Math.ceil(config.maxPositions / PAGE);
     return allOrNothing(async (own) => {
       const arenas: Arena[] = [];
       // Each in a buffer of its own: some kernels read one and write another.
-      const make = async (label: string, shape: number[], dtype: 'f32' | 'u32' = 'u32') => {
+      const make = async (label: string, shape: number[], dtype: DType = 'u32') => {
         const tensor = new Tensor(`generation.${label}`, shape, dtype);
         arenas.push(own(await Arena.create(gpu, tensor.label, [tensor])));
         return tensor;
       };
       const caches: Tensor[] = [];
-      for (let i = 0; i < config.layers; i++) caches.push(await make(`cache ${i}`, [pages, pageElements], 'f32'));
+      for (let i = 0; i < config.layers; i++)
+        caches.push(await make(`cache ${i}`, [pages, pageElements], cacheStorage));
       const state = new GenerationState(
         gpu,
         config,

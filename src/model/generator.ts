@@ -18,6 +18,7 @@ import {
   SETTINGS_WORDS,
   Submission,
   allOrNothing,
+  bytesOf,
   packSettings,
 } from '../kernels';
 import type { Tensor } from '../kernels';
@@ -112,10 +113,18 @@ const DEFAULT_PREFILL_ROWS = 1024;
 /** Bytes of key-value cache unless told otherwise. */
 const DEFAULT_CACHE_BYTES = 256 * 2 ** 20;
 
-export interface GeneratorOptions extends Partial<Omit<GenerationCapacity, 'pages'>> {
+export interface GeneratorOptions extends Partial<Omit<GenerationCapacity, 'pages' | 'slots'>> {
+  /** By default 256, or as many as their logits can be bound at once. */
+  slots?: number | undefined;
   cacheBytes?: number;
   /** Beside the weights. */
   adapter?: Adapter | undefined;
+}
+
+/** DEFAULT_SLOTS, or as many as their logits can be bound at once. */
+function defaultSlots({ gpu, config }: Weights): number {
+  const limit = gpu.device.limits.maxStorageBufferBindingSize;
+  return Math.max(1, Math.min(DEFAULT_SLOTS, Math.floor(limit / (4 * config.vocabSize))));
 }
 
 export class Generator {
@@ -147,13 +156,15 @@ export class Generator {
    */
   static create(weights: Weights, options: GeneratorOptions = {}): Promise<Generator> {
     const { gpu, config } = weights;
-    const slots = options.slots ?? DEFAULT_SLOTS;
-    const pageBytes = 4 * pageSize(config) * config.layers;
+    const { cacheStorage = 'f32' } = options;
+    const slots = options.slots ?? defaultSlots(weights);
+    const pageBytes = bytesOf(pageSize(config), cacheStorage) * config.layers;
     const wanted = slots * Math.ceil(config.maxPositions / PAGE);
     const pages = Math.min(wanted, Math.floor((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / pageBytes));
     const capacity = {
       slots,
       pages,
+      cacheStorage,
       prefillRows: options.prefillRows ?? DEFAULT_PREFILL_ROWS,
       steps: options.steps ?? DEFAULT_STEPS,
     };

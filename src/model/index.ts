@@ -19,3 +19,4 @@ export * from './generator';
 export * from './text';
 export * from './tokenizer';
 export * from './transformers';
+export type { CacheStorage } from './generation_program';

@@ -169,8 +169,16 @@ const memorySchema = z.strictObject({
     .enum(['auto', ...STORAGES])
     .default('auto')
     .describe('How frozen weights under an adapter are kept; auto = as in their file, q8 rounds them to 8 bits'),
-  slots: count.default(256).describe('Sequences sampled at once; more wait for their turn'),
+  slots: count
+    .optional()
+    .describe(
+      'Sequences sampled at once, more wait for their turn; default: 256, fewer where their logits exceed a binding',
+    ),
   cache_mb: count.default(256).describe('MiB at most for the keys and values of sequences being sampled'),
+  cache_type: z
+    .enum(['f32', 'f16'])
+    .default('f32')
+    .describe('Of keys and values; f16 takes half the memory, and sampled log-probabilities get its rounding'),
 });
 
 const evalSchema = z.strictObject({

@@ -210,7 +210,7 @@ export async function fill(
 }
 
 function generatorOptions({ memory }: TrainConfig): GeneratorOptions {
-  return { slots: memory.slots, cacheBytes: memory.cache_mb * 2 ** 20 };
+  return { slots: memory.slots, cacheBytes: memory.cache_mb * 2 ** 20, cacheStorage: memory.cache_type };
 }
 
 /**
