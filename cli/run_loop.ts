@@ -5,7 +5,8 @@
 import type { Environment } from '../src/envs';
 import { DeviceLostError } from '../src/kernels';
 import type { Gpu } from '../src/kernels';
-import { Diagnostician, Run, StorageFullError, metricOf, modelFolderOf } from '../src/rl';
+import { StorageFullError } from '../src/model';
+import { Diagnostician, Run, metricOf, modelFolderOf } from '../src/rl';
 import type {
   Diagnosis,
   Metric,

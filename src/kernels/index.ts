@@ -17,4 +17,5 @@ export * from './rope';
 export * from './sample';
 export * from './swiglu';
 export * from './tensor';
+export * from './upload';
 export { kernel } from './kernel';

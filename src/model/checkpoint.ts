@@ -2,26 +2,27 @@
  * @file A checkpoint is a Hugging Face model folder: config.json, model.safetensors (or shards with an index),
  * tokenizer.json. It is opened by its config and the headers of its files, and its weights are streamed from there.
  */
+import { Upload } from '../kernels';
 import type { ModelConfig } from './config';
 import { formatModelConfig, parseModelConfig } from './config';
 import { CheckpointError } from './errors';
 import { encodeJson, openFile, readJson } from './files';
 import type { ByteFile, FileSource } from './files';
-import { DTYPE_BYTES, entryOf, formatSafetensors, parseSafetensorsHeader, toFloats } from './safetensors';
+import { entryOf, formatSafetensors, parseSafetensorsHeader, toFloats } from './safetensors';
 import type { SafetensorsDType } from './safetensors';
 import type { TensorValues } from './parameters';
+import { WEIGHT_BYTES } from './storage';
+import type { WeightType } from './storage';
 import { checkTensors } from './weights';
 import type { Weights } from './weights';
 
 /** Types that weights come in. Integers would be quantised weights, whose scales we do not know of. */
-export type WeightDType = Exclude<SafetensorsDType, 'I32'>;
-
-const WEIGHT_TYPES: readonly SafetensorsDType[] = ['F32', 'F16', 'BF16'] satisfies WeightDType[];
+const WEIGHT_TYPES: readonly SafetensorsDType[] = ['F32', 'F16', 'BF16'] satisfies WeightType[];
 
 /** Where a tensor's bytes are. */
 interface LocatedTensor {
   name: string;
-  dtype: WeightDType;
+  dtype: WeightType;
   shape: number[];
   file: ByteFile;
   /** The file's name, for messages. */
@@ -46,9 +47,10 @@ export interface OpenCheckpoint {
   readonly storage: 'f32' | 'bf16' | 'f16';
   /** Of its tensors. */
   readonly bytes: number;
-  dtypeOf(name: string): WeightDType;
+  dtypeOf(name: string): WeightType;
   /**
-   * Streams every tensor into weights of the same config. Host memory stays below LOADING_BYTES, whatever the size.
+   * Streams every tensor into weights of the same config. Host memory stays below 64 MB whatever
+   * the size; where nothing is widened 16 are enough.
    * @throws CheckpointError naming file and tensor: not finite, or no longer readable; the signal's reason. The weights
    * are a mixture then.
    */
@@ -70,11 +72,8 @@ export const INDEX_FILE = 'model.safetensors.index.json';
 /** Bytes read at once: a whole number of elements of every type, and of 64 of them. */
 const PIECE_BYTES = 4 * 2 ** 20;
 
-/** Bytes handed to the GPU's queue, which copies them, before it is waited for. Widened they are twice as many. */
-const QUEUED_BYTES = 2 * PIECE_BYTES;
-
-/** Host memory that streaming stays below: pieces in the queue, the piece being read and the one being widened, as f32. */
-export const LOADING_BYTES = 64 * 2 ** 20;
+/** Bytes on their way to the GPU at once. */
+const UPLOAD_BYTES = 8 * 2 ** 20;
 
 /**
  * Reads config.json and the headers of all files with tensors, and checks that they belong together: every tensor of the
@@ -131,26 +130,26 @@ async function stream(
   { signal, onProgress }: LoadOptions = {},
 ): Promise<void> {
   const piece = new Uint8Array(PIECE_BYTES);
-  let done = 0;
-  let queued = 0;
-  for (const tensor of tensors) {
-    const width = DTYPE_BYTES[tensor.dtype];
-    for (let at = tensor.begin; at < tensor.end; at += PIECE_BYTES) {
-      signal?.throwIfAborted();
-      const bytes = await readPiece(tensor, at, Math.min(at + PIECE_BYTES, tensor.end), piece);
-      const first = (at - tensor.begin) / width;
-      requireFinite(bytes, first, tensor);
-      weights.writeElements(tensor.name, first, bytes, tensor.dtype, tensor.source);
-      queued += bytes.byteLength;
-      if (queued >= QUEUED_BYTES) {
-        await weights.gpu.idle();
-        queued = 0;
+  const upload = new Upload(weights.gpu, UPLOAD_BYTES);
+  try {
+    let done = 0;
+    for (const tensor of tensors) {
+      const { name, dtype, source } = tensor;
+      for (let at = tensor.begin; at < tensor.end; at += PIECE_BYTES) {
+        signal?.throwIfAborted();
+        const bytes = await readPiece(tensor, at, Math.min(at + PIECE_BYTES, tensor.end), piece);
+        const first = (at - tensor.begin) / WEIGHT_BYTES[dtype];
+        const { buffer, offset, packed } = weights.packElements(name, first, bytes, dtype, source);
+        await upload.write(buffer, offset, packed);
+        done += bytes.byteLength;
+        onProgress?.(done, total);
       }
-      done += bytes.byteLength;
-      onProgress?.(done, total);
     }
+    upload.flush();
+    await weights.gpu.idle();
+  } finally {
+    upload.destroy();
   }
-  await weights.gpu.idle();
 }
 
 /** Reads a part of a tensor, at the beginning of a buffer so that it can be looked at as numbers. */
@@ -170,28 +169,8 @@ async function readPiece(
   return bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
 }
 
-/** Exponent bits, of one number in 32 bits or of two in 16. */
-const EXPONENT = { F32: 0x7f800000, BF16: 0x7f80, F16: 0x7c00 };
-
-/**
- * Looks at bits, since values need not be widened here. An exponent of ones is infinity or NaN in every type.
- * @throws CheckpointError naming the first element
- */
-function requireFinite(bytes: Uint8Array<ArrayBuffer>, first: number, { dtype, name, source }: LocatedTensor): void {
-  const mask = EXPONENT[dtype];
-  const Words = dtype === 'F32' ? Uint32Array : Uint16Array;
-  const words = new Words(bytes.buffer, bytes.byteOffset, bytes.byteLength / DTYPE_BYTES[dtype]);
-  for (let i = 0; i < words.length; i++) {
-    if ((words[i]! & mask) === mask) {
-      const width = DTYPE_BYTES[dtype];
-      const value = toFloats(bytes.slice(i * width, (i + 1) * width), dtype)[0]!;
-      throw new CheckpointError(`${source}: tensor ${name} holds ${value} at ${first + i}`);
-    }
-  }
-}
-
 /** Buffers of rotary embeddings that old Llama checkpoints hold beside the weights; transformers computes them as well. */
-const COMPUTED = /\.rotary_emb\.inv_freq$/;
+const COMPUTED = '.rotary_emb.inv_freq';
 
 /** Reads the headers of all files that hold tensors. */
 async function locateTensors(folder: FileSource): Promise<Map<string, LocatedTensor>> {
@@ -209,7 +188,7 @@ async function locateTensors(folder: FileSource): Promise<Map<string, LocatedTen
     const inFile: LocatedTensor[] = [];
     for (const tensor of listed ?? header.entries.keys()) {
       const { dtype, shape, begin, end } = entryOf(header, tensor);
-      if (COMPUTED.test(tensor)) continue;
+      if (tensor.endsWith(COMPUTED)) continue;
       if (!isWeightType(dtype)) {
         throw new CheckpointError(
           `${source}: tensor ${tensor} has type ${dtype}; weights must be ${WEIGHT_TYPES.join(', ')}`,
@@ -223,7 +202,7 @@ async function locateTensors(folder: FileSource): Promise<Map<string, LocatedTen
   return tensors;
 }
 
-function isWeightType(dtype: SafetensorsDType): dtype is WeightDType {
+function isWeightType(dtype: SafetensorsDType): dtype is WeightType {
   return WEIGHT_TYPES.includes(dtype);
 }
 

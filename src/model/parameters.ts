@@ -91,6 +91,18 @@ export abstract class FlatParameters implements Parameters {
    * @throws CheckpointError naming the tensor, for a value that is not finite or cannot be kept without loss
    */
   writeElements(name: string, first: number, bytes: Uint8Array, type: WeightType, source = this.label): void {
+    const { buffer, offset, packed } = this.packElements(name, first, bytes, type, source);
+    this.gpu.write(buffer, offset, packed);
+  }
+
+  /** What `writeElements` would write, and where: for who brings it there by other means. */
+  packElements(
+    name: string,
+    first: number,
+    bytes: Uint8Array,
+    type: WeightType,
+    source: string,
+  ): { buffer: GPUBuffer; offset: number; packed: Uint8Array<ArrayBuffer> } {
     const entry = this.entry(name);
     const { tensor, offset, shape } = entry;
     const count = bytes.byteLength / WEIGHT_BYTES[type];
@@ -99,7 +111,7 @@ export abstract class FlatParameters implements Parameters {
     }
     try {
       const packed = convert(bytes, type, tensor.dtype);
-      this.gpu.write(tensor.buffer, tensor.offset + bytesOf(offset + first, tensor.dtype), packed);
+      return { buffer: tensor.buffer, offset: tensor.offset + bytesOf(offset + first, tensor.dtype), packed };
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       throw new CheckpointError(`${source}: tensor ${name}, from element ${first} on: ${error.message}`);

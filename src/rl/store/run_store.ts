@@ -3,7 +3,7 @@
  * from. Whatever ends the process, the last whole checkpoint and the metrics up to it are there.
  */
 import { formatBytes } from '../../kernels';
-import { encodeJson, readPeftConfig } from '../../model';
+import { StorageFullError, encodeJson, readPeftConfig } from '../../model';
 import type { TrainConfig } from '../config';
 import type { Diagnosis } from '../diagnosis';
 import type { Group } from '../rollouts';
@@ -23,7 +23,7 @@ import type { Files, LoadedCheckpoint } from './checkpoints';
 import { METRICS, MODEL_CONFIGS, encodeText, evalPath, stepOfFile, tracesPath } from './layout';
 import { checkSteps, metricOf, readMetrics } from './metrics';
 import type { Metric, Recovered } from './metrics';
-import { DamagedRunError, StorageFullError } from './storage';
+import { DamagedRunError } from './storage';
 import type { RunStorage } from './storage';
 
 /** Bytes of rollouts that a run keeps. What comes after is left out, and the file of its step says so. */
@@ -68,7 +68,7 @@ export class RunStore {
 
   /**
    * Takes an empty folder for a new run. Nothing is written before the run starts.
-   * @throws RunInUseError
+   * @throws InUseError
    */
   static async create(storage: RunStorage, config: TrainConfig, options: RunStoreOptions = {}): Promise<RunStore> {
     return new RunStore(storage, config, await storage.lock(), options);
@@ -76,7 +76,7 @@ export class RunStore {
 
   /**
    * Opens a run at its last good checkpoint: what came after it, damaged checkpoints included, is removed.
-   * @throws RunFolderError, RunInUseError, DamagedRunError
+   * @throws RunFolderError, InUseError, DamagedRunError
    */
   static async open(storage: RunStorage, options: RunStoreOptions = {}): Promise<OpenedRun> {
     await readAbout(storage); // before the lock: a folder of something else is not touched
