@@ -8,6 +8,8 @@
 import { DeviceLostError, GpuLimitError, GpuMemoryError, GpuValidationError, NoAdapterError } from './errors';
 import type { Kernel } from './kernel';
 import { HEADER_LINES, specialize } from './kernel';
+import type { DispatchWatcher } from './profile';
+import type { Tuner } from './tuner';
 
 /** Running totals since the device was acquired. Take a copy before and after what you want to measure. */
 export interface GpuStats {
@@ -16,7 +18,12 @@ export interface GpuStats {
   buffers: number;
   bufferBytes: number;
   bindGroups: number;
+  /** Of the kernels that programs are recorded with. */
   pipelines: number;
+  /** Of other kernels, which a tuner compared or chose. */
+  tunerPipelines: number;
+  /** Milliseconds that programs waited for a tuner. */
+  tunerMs: number;
   bytesWritten: number;
   bytesRead: number;
 }
@@ -66,11 +73,17 @@ export class Gpu {
     bufferBytes: 0,
     bindGroups: 0,
     pipelines: 0,
+    tunerPipelines: 0,
+    tunerMs: 0,
     bytesWritten: 0,
     bytesRead: 0,
   };
   /** Bytes of the buffers that are alive now. */
   liveBytes = 0;
+  /** Chooses among kernels of the same bits for programs that are recorded from now on; without one, the base kernels. */
+  tuner: Tuner | undefined;
+  /** Watches every dispatch while there is one (startProfile); passes are then shorter and slower than without. */
+  profiler: DispatchWatcher | undefined;
 
   /** Milliseconds between a submission and the end of its work, overlaps counted once; up to when that is known. */
   #busyMs = 0;
@@ -194,18 +207,30 @@ export class Gpu {
     return result as T;
   }
 
-  /** Compiles a kernel with its constants, once; later calls share the pipeline. */
-  compile(kernel: Kernel, constants: Readonly<Record<string, number>>): Promise<CompiledKernel> {
+  /**
+   * Compiles a kernel with its constants, once; later calls share the pipeline.
+   * @param count where in `stats` a new pipeline counts
+   */
+  compile(
+    kernel: Kernel,
+    constants: Readonly<Record<string, number>>,
+    count: 'pipelines' | 'tunerPipelines' = 'pipelines',
+  ): Promise<CompiledKernel> {
     const key = `${kernel.name} ${JSON.stringify(constants)}`;
     let compiled = this.#pipelines.get(key);
     if (!compiled) {
-      compiled = this.#compile(kernel, constants, key);
+      compiled = this.#compile(kernel, constants, key, count);
       this.#pipelines.set(key, compiled);
     }
     return compiled;
   }
 
-  async #compile(kernel: Kernel, constants: Readonly<Record<string, number>>, label: string): Promise<CompiledKernel> {
+  async #compile(
+    kernel: Kernel,
+    constants: Readonly<Record<string, number>>,
+    label: string,
+    count: 'pipelines' | 'tunerPipelines',
+  ): Promise<CompiledKernel> {
     this.check();
     const { code, bindings } = specialize(kernel, constants);
     const storage = bindings.filter((binding) => binding.kind !== 'uniform').length;
@@ -230,7 +255,7 @@ export class Gpu {
     const compiling = this.device.createComputePipelineAsync({ label, layout: pipelineLayout, compute });
     try {
       const pipeline = await this.race(compiling);
-      this.stats.pipelines++;
+      this.stats[count]++;
       return { pipeline, layout };
     } catch (error) {
       if (error === this.#failure) throw error; // the device's own trouble, not the kernel's

@@ -5,7 +5,8 @@
  * - binding 0 is `var<uniform> params: Params`, a struct of u32, i32 and f32 scalars;
  * - every other binding is a storage array, named as callers name it;
  * - constants in CAPITALS that the file does not declare are given by the caller and prepended as `const`s;
- * - `#if NAME`, `#else`, `#endif` on lines of their own choose text by a constant that is 0 or not.
+ * - `#if NAME`, `#else`, `#endif` on lines of their own choose text by a constant that is 0 or not;
+ * - `enable` directives may stand wherever their kernel begins: they are moved to the top.
  */
 
 export type BindingKind = 'uniform' | 'read-only-storage' | 'storage';
@@ -64,7 +65,12 @@ function resolve(kernel: Kernel, constants: Readonly<Record<string, number>>): S
     if (!Number.isInteger(value) || value < 0) throw new Error(`kernel ${kernel.name}: ${name} must be a whole number`);
     return `const ${name} = ${value}u;`;
   });
-  const code = `${header.join(' ')}\n${choose(kernel, constants)}`;
+  const enabled: string[] = [];
+  const body = choose(kernel, constants).replaceAll(/^enable [^;]*;/gm, (directive) => {
+    enabled.push(directive);
+    return '';
+  });
+  const code = `${[...enabled, ...header].join(' ')}\n${body}`;
   const bare = code.replaceAll(/\/\/[^\n]*/g, '');
   const bindings: Binding[] = [];
   for (const match of bare.matchAll(/@group\(0\)\s*@binding\((\d+)\)\s*var<([^>]+)>\s*(\w+)/g)) {

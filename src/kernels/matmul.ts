@@ -1,15 +1,17 @@
 /** @file Records matrix products; matmul.wgsl has the method and the reason for its summation order. */
 import { kernel } from './kernel';
+import operands from './matmul_operands.wgsl?raw';
 import source from './matmul.wgsl?raw';
+import { Extent, tiles, valueOf } from './program';
 import type { Recorder, Value } from './program';
-import { tiles, valueOf } from './program';
 import { rowPieces, storageFlags } from './tensor';
-import type { Tensor } from './tensor';
+import type { DType, Tensor } from './tensor';
+import type { MatmulVariant } from './tuner';
 
-const matmul = kernel('matmul', source);
+const matmul = kernel('matmul', operands, source);
 
-/** Rows and columns of C that one workgroup computes. */
-const TILE = 32;
+/** The kernel that does a product where no tuner chose another: 4x4 elements a thread, 8x8 threads. */
+export const BASE_MATMUL: MatmulVariant = { name: 'base', kernel: matmul, constants: {}, rows: 32, columns: 32 };
 
 interface Sizes {
   /** Rows of C. */
@@ -183,6 +185,21 @@ function product(
   const aligned = [...contiguous, ...starts].every((size) => typeof size === 'number' && size % 4 === 0);
   const [aWidth, bWidth] = layout.TN ? [m, n] : layout.NN ? [k, n] : [k, k];
   const all = lora ? { ...bindings, t: lora.t, up: lora.up } : bindings;
+  const constants = {
+    ...FLAGS,
+    ...layout,
+    VEC: Number(aligned),
+    ...storage,
+    HALF: storage.BF16 + storage.F16,
+    STRIDED: Number(strided),
+    ACC: Number(accumulate ?? false),
+    SCALE: Number(scale !== undefined),
+    LORA: Number(!!lora),
+  };
+  const workgroups = (variant: MatmulVariant) => () => {
+    const grid = [tiles(valueOf(n), variant.columns), tiles(valueOf(m), variant.rows)];
+    return variant.rowsFirst ? grid.reverse() : grid;
+  };
   record.dispatch(matmul, {
     bindings: all,
     params: {
@@ -207,18 +224,44 @@ function product(
         end1: lora.ends[1] ?? 0xffffffff,
       }),
     },
-    constants: {
-      ...FLAGS,
-      ...layout,
-      VEC: Number(aligned),
-      ...storage,
-      HALF: storage.BF16 + storage.F16,
-      STRIDED: Number(strided),
-      ACC: Number(accumulate ?? false),
-      SCALE: Number(scale !== undefined),
-      LORA: Number(!!lora),
-    },
-    workgroups: () => [tiles(valueOf(n), TILE), tiles(valueOf(m), TILE)],
+    constants,
+    workgroups: workgroups(BASE_MATMUL),
     flops: () => 2 * valueOf(m) * valueOf(n) * valueOf(k),
+    detail: detailOf(layout, bindings.b.dtype, { m, n, k }),
+    alternatives: {
+      rows: m,
+      forms: async (tuner) => {
+        const { TN, NN } = constants;
+        const chosen = await tuner.matmul({
+          layout: TN ? 'TN' : NN ? 'NN' : 'NT',
+          storage: bindings.b.dtype,
+          aligned,
+          m: largest(m, bindings.c.shape[0]!),
+          n: largest(n, bindings.c.shape[1]!),
+          k: largest(k, bindings.a.shape[TN ? 0 : 1]!),
+          few: m instanceof Extent && m.few,
+        });
+        return chosen.map(({ variant, upTo }) => ({
+          kernel: variant.kernel,
+          constants: { ...constants, ...variant.constants },
+          workgroups: workgroups(variant),
+          upTo,
+        }));
+      },
+    },
   });
+}
+
+/** What a product is in a profile: its layout and the sizes that do not change from run to run. */
+function detailOf(layout: Partial<typeof FLAGS>, storage: DType, sizes: Sizes): string {
+  const name = (size: Value, letter: string) => (typeof size === 'number' ? String(size) : letter);
+  const stored = storage === 'f32' ? '' : ` ${storage}`;
+  const kind = layout.TN ? 'TN' : layout.NN ? 'NN' : 'NT';
+  return `${kind}${stored} ${name(sizes.m, 'm')}x${name(sizes.n, 'n')}x${name(sizes.k, 'k')}`;
+}
+
+/** The most that a size can be, where it is counted anew at every run. */
+function largest(size: Value, capacity: number): number {
+  if (typeof size === 'number') return size;
+  return size instanceof Extent ? size.capacity : capacity;
 }

@@ -23,6 +23,7 @@ import { plan } from './planner';
 import type { Use } from './planner';
 import { ALIGNMENT, Tensor, TENSOR_USAGE, align, bytesOf, checkBindable } from './tensor';
 import type { DType } from './tensor';
+import type { Tuner } from './tuner';
 
 /** A count that may differ in every run of a program, up to the capacity its buffers were made for. */
 export class Extent {
@@ -31,6 +32,8 @@ export class Extent {
   constructor(
     readonly label: string,
     readonly capacity: number,
+    /** Whether it is often far below its capacity, so that kernels for few rows are worth having. */
+    readonly few = false,
   ) {}
 
   /** @throws GpuLimitError when the value exceeds the capacity */
@@ -57,16 +60,60 @@ export interface DispatchOptions {
   constants?: Record<string, number>;
   /** Workgroups in x, y, z. A zero skips the dispatch. */
   workgroups: () => readonly number[];
-  /** Floating-point operations, for cutting long programs into submits. */
+  /** Floating-point operations, for cutting long programs into submits, and for profiles. */
   flops?: () => number;
+  /** Bytes read and written, for profiles, where that is not most of what is bound. */
+  bytes?: () => number;
+  /** Tells uses of one kernel apart in profiles. */
+  detail?: string;
+  /** Other kernels that can do it, as a tuner chooses them. */
+  alternatives?: Alternatives;
+}
+
+/** A kernel that stands in for a dispatch's own: the same bindings and parameters, the same bits. */
+export interface Form {
+  kernel: Kernel;
+  constants: Record<string, number>;
+  workgroups: () => readonly number[];
+  /** It is taken where `rows` is at most this; Infinity in the last of several. */
+  upTo: number;
+}
+
+export interface Alternatives {
+  /** What decides between several forms, anew at every replay. */
+  rows: Value;
+  /** In ascending order of `upTo`. None: the dispatch's own kernel. */
+  forms: (tuner: Tuner) => Promise<readonly Form[]>;
+}
+
+/** A form that is ready to run. */
+interface CompiledForm extends Form {
+  compiled: CompiledKernel;
 }
 
 interface Dispatch extends DispatchOptions {
   kernel: Kernel;
-  compiled: CompiledKernel | undefined;
+  compiled: readonly CompiledForm[];
   bindGroup: GPUBindGroup | undefined;
   fields: readonly ParamField[];
   uniformOffset: number;
+}
+
+/** Bytes that a dispatch reads and writes with the counts as they are now: of what is bound, the rows that count. */
+function bytesOfDispatch({ bindings, params, bytes }: Dispatch): number {
+  if (bytes) return bytes();
+  const counts = Object.values(params ?? {}).filter((value) => value instanceof Extent);
+  return Object.values(bindings).reduce((sum, tensor) => {
+    const rows = counts.find(({ capacity }) => capacity === tensor.shape[0]);
+    return sum + tensor.byteLength * (rows ? rows.value / rows.capacity : 1);
+  }, 0);
+}
+
+/** The form that does a dispatch with the counts as they are now. */
+function formOf({ compiled, alternatives }: Dispatch): CompiledForm {
+  if (compiled.length === 1) return compiled[0]!;
+  const rows = valueOf(alternatives!.rows);
+  return compiled.find(({ upTo }) => rows <= upTo)!;
 }
 
 type Command = { type: 'dispatch'; dispatch: Dispatch } | { type: 'clear'; tensor: Tensor } | { type: 'cut' };
@@ -113,8 +160,8 @@ export class Recorder {
     this.#current = commands;
   }
 
-  extent(label: string, capacity: number): Extent {
-    return new Extent(`${this.label}: ${label}`, capacity);
+  extent(label: string, capacity: number, options: { few?: boolean } = {}): Extent {
+    return new Extent(`${this.label}: ${label}`, capacity, options.few);
   }
 
   /** A tensor that the planner places; its contents last as long as the program uses them. */
@@ -145,7 +192,7 @@ export class Recorder {
       dispatch: {
         ...options,
         kernel,
-        compiled: undefined,
+        compiled: [],
         bindGroup: undefined,
         fields: params,
         uniformOffset: this.#uniformBytes,
@@ -181,11 +228,7 @@ export class Recorder {
         } else if (command.type === 'clear') uses.push({ reads: [], writes: [command.tensor.root] });
       }
     }
-    await Promise.all(
-      dispatches.map(async (dispatch) => {
-        dispatch.compiled = await gpu.compile(dispatch.kernel, dispatch.constants ?? {});
-      }),
-    );
+    await Promise.all(dispatches.map((dispatch) => this.#compile(dispatch)));
 
     const planned = plan(
       this.#owned,
@@ -216,12 +259,25 @@ export class Recorder {
     });
   }
 
+  async #compile(dispatch: Dispatch): Promise<void> {
+    const { gpu } = this;
+    const { kernel, constants = {}, workgroups, alternatives } = dispatch;
+    const chosen = (gpu.tuner && (await alternatives?.forms(gpu.tuner))) ?? [];
+    const own: Form = { kernel, constants, workgroups, upTo: Infinity };
+    dispatch.compiled = await Promise.all(
+      (chosen.length > 0 ? chosen : [own]).map(async (form) => {
+        const count = form.kernel === kernel ? 'pipelines' : 'tunerPipelines';
+        return { ...form, compiled: await gpu.compile(form.kernel, form.constants, count) };
+      }),
+    );
+  }
+
   #bind(dispatch: Dispatch, uniforms: GPUBuffer): void {
     const { gpu } = this;
     const { bindings } = specialize(dispatch.kernel, dispatch.constants ?? {});
     dispatch.bindGroup = gpu.device.createBindGroup({
       label: `${this.label} ${dispatch.kernel.name}`,
-      layout: dispatch.compiled!.layout,
+      layout: dispatch.compiled[0]!.compiled.layout, // that of every form: the bindings are the same
       entries: bindings.map(({ name, binding, kind }) => ({
         binding,
         resource:
@@ -305,8 +361,8 @@ export class Program {
   costs(segment = MAIN): { kernel: string; workgroups: readonly number[]; flops: number }[] {
     return (this.segments.get(segment) ?? []).flatMap((command) => {
       if (command.type !== 'dispatch') return [];
-      const { kernel, workgroups, flops } = command.dispatch;
-      return [{ kernel: kernel.name, workgroups: workgroups(), flops: flops?.() ?? 0 }];
+      const { kernel, workgroups } = formOf(command.dispatch);
+      return [{ kernel: kernel.name, workgroups: workgroups(), flops: command.dispatch.flops?.() ?? 0 }];
     });
   }
 
@@ -346,6 +402,7 @@ export class Submission {
 
   /** Appends a replay of one segment of a program. */
   run(program: Program, segment = MAIN): this {
+    const started = performance.now();
     program.upload(this);
     const commands = program.segments.get(segment);
     if (!commands) throw new Error(`program ${program.label} has no segment ${segment}`);
@@ -354,6 +411,7 @@ export class Submission {
       else if (command.type === 'clear') this.clear(command.tensor);
       else if (this.#flops > FLOPS_PER_SUBMIT) this.#flush();
     }
+    this.gpu.profiler?.encoded(performance.now() - started);
     return this;
   }
 
@@ -420,14 +478,26 @@ export class Submission {
     return (this.#encoder ??= this.gpu.device.createCommandEncoder({ label: this.label }));
   }
 
-  #dispatch({ kernel, compiled, bindGroup, workgroups, flops }: Dispatch): void {
+  #dispatch(dispatch: Dispatch): void {
+    const { bindGroup, flops } = dispatch;
+    const { kernel, compiled, workgroups } = formOf(dispatch);
     const [x = 1, y = 1, z = 1] = workgroups();
     if (x === 0 || y === 0 || z === 0) return;
     if (Math.max(x, y, z) > MAX_WORKGROUPS) {
       throw new GpuLimitError(`kernel ${kernel.name}: ${x} x ${y} x ${z} workgroups, at most ${MAX_WORKGROUPS} each`);
     }
-    if (!this.#pass) this.#pass = this.#encode().beginComputePass();
-    this.#pass.setPipeline(compiled!.pipeline);
+    const { profiler } = this.gpu;
+    if (profiler) {
+      // A pass of its own: timestamps are taken where passes begin and end.
+      const encoder = this.#encode();
+      const timestampWrites = profiler.dispatch(encoder, {
+        name: dispatch.detail === undefined ? kernel.name : `${kernel.name} ${dispatch.detail}`,
+        bytes: bytesOfDispatch(dispatch),
+        flops: flops?.() ?? 0,
+      });
+      this.#pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
+    } else if (!this.#pass) this.#pass = this.#encode().beginComputePass();
+    this.#pass.setPipeline(compiled.pipeline);
     this.#pass.setBindGroup(0, bindGroup);
     this.#pass.dispatchWorkgroups(x, y, z);
     this.gpu.stats.dispatches++;
@@ -436,9 +506,13 @@ export class Submission {
 
   #flush(): void {
     if (!this.#encoder) return;
-    this.gpu.device.queue.submit([this.#encode().finish()]);
-    this.gpu.stats.submits++;
-    this.gpu.submitted();
+    const { gpu } = this;
+    const encoder = this.#encode();
+    const read = gpu.profiler?.finish(encoder);
+    gpu.device.queue.submit([encoder.finish()]);
+    gpu.stats.submits++;
+    gpu.submitted();
+    read?.();
     this.#encoder = undefined;
     this.#flops = 0;
   }

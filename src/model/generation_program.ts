@@ -163,8 +163,8 @@ export class GenerationProgram {
     const { headDim, heads: qHeads, kvHeads } = config;
     const { slots } = capacity;
     const decode = kind === 'decode';
-    const rows = (this.rows = record.extent('rows', decode ? slots : capacity.prefillRows));
-    const heads = (this.heads = record.extent('rows with logits', Math.min(rows.capacity, slots)));
+    const rows = (this.rows = record.extent('rows', decode ? slots : capacity.prefillRows, { few: decode }));
+    const heads = (this.heads = record.extent('rows with logits', Math.min(rows.capacity, slots), { few: true }));
     const samples = (this.samples = record.extent('samples', slots));
     this.copies = record.extent('page copies', slots);
     const u32 = (label: string, ...shape: number[]) => record.input(label, shape, 'u32');

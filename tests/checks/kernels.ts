@@ -26,6 +26,7 @@ import { dropoutCheck } from './kernels_dropout';
 import { generationKernelChecks } from './kernels_generation';
 import { storageKernelChecks } from './kernels_storage';
 import { trainingKernelChecks } from './kernels_training';
+import { variantKernelChecks } from './kernels_variants';
 import * as reference from './reference';
 import { relativeError } from './report';
 import type { Check, CheckCase } from './report';
@@ -545,5 +546,6 @@ export const kernelChecks: Check[] = [
   ...generationKernelChecks,
   dropoutCheck,
   ...trainingKernelChecks,
+  ...variantKernelChecks,
   ...storageKernelChecks,
 ];

@@ -22,10 +22,10 @@ import { relativeError } from './report';
 import type { Check, CheckCase } from './report';
 
 const STORED = ['bf16', 'f16', 'q8'] as const;
-type Stored = (typeof STORED)[number];
+export type Stored = (typeof STORED)[number];
 
 /** Values that a type holds exactly (q8: after its own rounding), packed and plain. */
-function store(values: Float64Array, dtype: Stored): { words: Uint32Array<ArrayBuffer>; plain: Float32Array } {
+export function store(values: Float64Array, dtype: Stored): { words: Uint32Array<ArrayBuffer>; plain: Float32Array } {
   const exact = Float32Array.from(values, (value) => {
     if (dtype === 'f16') return halfToFloat(floatToHalf(value));
     return new Float32Array(Uint32Array.of(new Uint32Array(Float32Array.of(value).buffer)[0]! & 0xffff0000).buffer)[0]!;
@@ -35,7 +35,7 @@ function store(values: Float64Array, dtype: Stored): { words: Uint32Array<ArrayB
 }
 
 /** Number of elements whose bits differ. */
-function different(a: Float32Array, b: Float32Array): number {
+export function different(a: Float32Array, b: Float32Array): number {
   const bits = [a, b].map((list) => new Uint32Array(list.buffer, list.byteOffset, list.length));
   return bits[0]!.reduce((sum, word, i) => sum + Number(word !== bits[1]![i]), 0);
 }
