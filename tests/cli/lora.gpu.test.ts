@@ -99,6 +99,19 @@ it('is trained on by another run', async () => {
   expect(adapterOf(more)).not.toEqual(adapterOf(whole));
 });
 
+it('is forked from a checkpoint, and the fork goes on over the same base', async () => {
+  const child = join(scratch, 'child');
+  const fork = ['runs', 'fork', whole, '--out', child, '--step', '2', '--set', 'grpo.lr=1e-2'];
+  expect((await terrarium(fork)).code).toBe(0);
+  const { code, err } = await terrarium(['train', '--resume', child]);
+  expect(code, err).toBe(0);
+  expect(adapterOf(join(child, 'checkpoints/step-000002'))).toEqual(adapterOf(join(whole, 'checkpoints/step-000002')));
+  expect(adapterOf(child).byteLength).toBe(adapterOf(whole).byteLength);
+  const settled = await terrarium(['runs', 'fork', whole, '--out', join(scratch, 'no'), '--set', 'lora.rank=8']);
+  expect(settled.code).toBe(1);
+  expect(settled.err).toContain('lora: a fork goes on with what its parent has learned and cannot change this');
+});
+
 it('--dry-run shows what it takes of the memory', async () => {
   const { code, err } = await terrarium(['train', 'reverse-text', ...SETTINGS, '--dry-run']);
   expect(code).toBe(0);
