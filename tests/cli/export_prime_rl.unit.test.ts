@@ -260,9 +260,9 @@ describe('rl.toml', () => {
 
   it('takes a LoRA section where an adapter is trained, and none where all weights are', () => {
     const context = { maxTokens: undefined, maxPositions: undefined };
-    const lora = { rank: 8, alpha: 16, dropout: 0.1, target_modules: ['q_proj', 'v_proj'] };
+    const mapped = { rank: 8, alpha: 16, target_modules: ['q_proj', 'v_proj'] };
+    const lora = { ...mapped, dropout: 0.1 };
     const { settings, unmapped } = mapConfig(resolveConfig({ env: 'reverse-text', method: 'lora', lora }), context);
-    const { dropout: _, ...mapped } = lora;
     expect(settings).toHaveProperty('trainer.model.lora', mapped);
     expect(unmapped).toContainEqual(expect.objectContaining({ key: 'lora.dropout', value: 0.1 }));
     expect(mapConfig(resolveConfig({ env: 'reverse-text' }), context).settings).not.toHaveProperty(
