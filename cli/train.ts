@@ -7,7 +7,8 @@ import { DEFAULT_LIMITS, NoAdapterError } from '../src/kernels';
 import { ConfigError, Run, RunStore, memoryTable, parseAssignment, readRunRecord, resolveConfig } from '../src/rl';
 import type { ConfigLayer, Metric, ModelSources, RunSnapshot, TrainConfig } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
-import { diskFolder, starterFolder } from './files';
+import { starterFolder } from './files';
+import { modelFolder } from './hub';
 import { ProgressLine } from './progress';
 import { runAt, takeNewRun } from './run_folder';
 import { runToEnd } from './run_loop';
@@ -101,10 +102,10 @@ async function resume(path: string, json: boolean): Promise<void> {
   }
 }
 
-/** Where models are read from: the shipped starters, and folders on disk. */
+/** Where models are read from: the shipped starters, folders on disk, and the hub. */
 const DISK: ModelSources = {
   starter: (env) => Promise.resolve(starterFolder(env)),
-  folder: (path) => Promise.resolve(diskFolder(path)),
+  folder: (path) => modelFolder(path),
 };
 
 interface TrainOptions {

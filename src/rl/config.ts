@@ -86,7 +86,9 @@ const grpoSchema = z.strictObject({
     .string()
     .min(1)
     .default('start')
-    .describe('Of the KL, or teacher of distill: start, best (the best eval so far), or a checkpoint folder'),
+    .describe(
+      'Of the KL, or teacher of distill: start, best (the best eval so far), a checkpoint folder or hf:owner/name',
+    ),
   reference_sync_interval: countOrZero
     .default(0)
     .describe('Steps after which the reference becomes the policy of that time; 0 = never'),
@@ -168,7 +170,9 @@ const trainSchema = z.strictObject({
   start: z
     .string()
     .default('starter')
-    .describe('starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder'),
+    .describe(
+      'starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder or hf:owner/name',
+    ),
   model: modelSchema.prefault({}),
   sft: sftSchema.prefault({}),
   grpo: grpoSchema.prefault({}),

@@ -20,7 +20,7 @@ import { Reference, checkSameTokens } from './reference';
 export interface ModelSources {
   /** The shipped starter of an environment, or undefined where there is none. */
   starter(env: string): Promise<FileSource | undefined>;
-  /** A checkpoint folder by path or URL. */
+  /** A checkpoint folder by path or, after `hf:`, a model of the hub by its name. */
   folder(path: string): Promise<FileSource>;
 }
 
