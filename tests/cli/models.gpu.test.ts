@@ -106,6 +106,6 @@ it('a model of the hub is evaluated and trained by its name, and comes from the 
   const trained = await terrarium(['train', 'reverse-text', ...flags, '--json'], cache);
   expect(trained.code, trained.err).toBe(0);
   const [begun] = trained.out.split('\n').map((line) => JSON.parse(line || 'null') as { start?: string } | null);
-  expect(begun).toMatchObject({ event: 'start', start: `hf:${name}` });
+  expect(begun).toMatchObject({ event: 'start', start: 'hf:some/reverse-text' });
   expect(hub.requests).toHaveLength(asked);
 });
