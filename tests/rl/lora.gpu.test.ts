@@ -1,7 +1,8 @@
 /** @file Runs that train an adapter: that they learn, that seeds decide, that they can be taken up again, what they hold and what they write. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { acquireNodeGpu } from '../../cli/dawn';
-import { DISK, starterFolder } from '../../cli/files';
+import { starterFolder } from '../../cli/files';
+import { MODEL_SOURCES } from '../../cli/hub';
 import { Submission } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
 import {
@@ -53,7 +54,7 @@ const filesOf = (files: ReadonlyMap<string, Uint8Array>, name: string): FileSour
   read: (file) => Promise.resolve(files.get(file)),
 });
 
-async function start(layers: ConfigLayer[] = [], sources: ModelSources = DISK): Promise<Run> {
+async function start(layers: ConfigLayer[] = [], sources: ModelSources = MODEL_SOURCES): Promise<Run> {
   return Run.create(await testGpu(), config(...layers), sources);
 }
 
@@ -170,7 +171,7 @@ it('another base than the one that a run was started on is refused when it is ta
   const weights = files.get('model.safetensors')!;
   weights[weights.byteLength - 2]! ^= 1; // one bit of the last tensor, one of its first elements
   const other = await start([{ grpo: { steps: 1 } }], {
-    ...DISK,
+    ...MODEL_SOURCES,
     starter: () => Promise.resolve(filesOf(files, 'changed')),
   });
   const resumed = finish(other, { resume: snapshots[0] });
@@ -215,7 +216,7 @@ describe('what a run writes', () => {
 
   it('goes on as a run of its own, or as the start of another: the same model to begin with', async () => {
     const sources: ModelSources = {
-      ...DISK,
+      ...MODEL_SOURCES,
       folder: (path) => Promise.resolve(path === 'mine' ? filesOf(files, path) : filesOf(new Map(), path)),
     };
     const next = await start([{ start: 'mine', seed: 5, lora: { rank: 8, alpha: 16 }, grpo: { beta: 0.1 } }], sources);
@@ -304,7 +305,7 @@ describe('memory', () => {
     ['rollouts sampled one step ahead', { grpo: { async_level: 1 }, memory: { slots: 7 } }],
   ])('%s has an adapter of its own and shares the weights', async (_, layer) => {
     const gpu = await acquireNodeGpu();
-    const run = await Run.create(gpu, config(layer), DISK);
+    const run = await Run.create(gpu, config(layer), MODEL_SOURCES);
     const { bytes, parts } = run.memory;
     expect(gpu.liveBytes).toBe(bytes - parts.readback);
     const { weights, trainable } = run.policy;
@@ -335,7 +336,7 @@ describe('memory', () => {
     await finish(run);
     const long = await start([{ grpo: { steps: 1 } }]);
     expect(run.memory.bytes).toBeLessThan(long.memory.bytes);
-    const whole = await Run.create(await testGpu(), resolveConfig({ env: ENV, seq_len: 40 }), DISK);
+    const whole = await Run.create(await testGpu(), resolveConfig({ env: ENV, seq_len: 40 }), MODEL_SOURCES);
     const written = (await whole.policy.export()).get('config.json');
     expect(JSON.parse(new TextDecoder().decode(written))).toMatchObject({ max_position_embeddings: 64 });
     for (const each of [run, long, whole]) each.destroy();
@@ -390,7 +391,7 @@ it('a policy with an adapter frees everything it reserved, and one without refus
   run.destroy();
   run.destroy();
   expect(gpu.liveBytes).toBe(before);
-  const full = await Run.create(gpu, resolveConfig({ env: ENV }), DISK);
+  const full = await Run.create(gpu, resolveConfig({ env: ENV }), MODEL_SOURCES);
   expect(() => full.policy.setAdapter(new Map(), 'x')).toThrow('this policy has no adapter');
   full.destroy();
 });
