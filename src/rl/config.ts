@@ -263,13 +263,17 @@ export function resolveConfig(...layers: readonly ConfigLayer[]): TrainConfig {
 
 /** Settings that are fine one by one and impossible together. */
 function checkTogether(config: TrainConfig): void {
-  const { grpo, model, method, lora, start, sft, eval: evals, difficulty, curriculum } = config;
+  const { grpo, model, method, lora, memory, start, sft, eval: evals, difficulty, curriculum } = config;
   const problems: string[] = [];
   const refuse = (when: boolean, problem: string) => void (when && problems.push(problem));
   const changed = method === 'full' ? changedFrom(LORA_DEFAULTS, lora) : [];
   refuse(
     changed.length > 0,
     `${changed.map((key) => `lora.${key}`).join(', ')} with method "full": there is no adapter; set method to "lora"`,
+  );
+  refuse(
+    method === 'full' && memory.base_storage !== 'auto',
+    `memory.base_storage "${memory.base_storage}" with method "full": no weights are frozen; set method to "lora"`,
   );
   refuse(
     method === 'lora' && start === 'scratch',

@@ -2,15 +2,7 @@
  * @file Models read from their folders: a whole model, or an adapter together with the model it was made for. Only headers
  * and small files are read; weights are streamed from there to where they are wanted.
  */
-import {
-  CheckpointError,
-  HUB_PREFIX,
-  isAdapter,
-  loadAdapter,
-  loadText,
-  openCheckpoint,
-  readPeftConfig,
-} from '../model';
+import { CheckpointError, HUB_PREFIX, isAdapter, loadText, loraCode, openCheckpoint } from '../model';
 import type { FileSource, LoadedAdapter, ModelConfig, ModelText, OpenCheckpoint, TensorValues } from '../model';
 
 /** Where starting weights come from. */
@@ -59,6 +51,7 @@ export async function openModel(
     const { config } = checkpoint;
     return { config, text: await loadText(folder, config), checkpoint, adapter: undefined, source: folder.name };
   }
+  const { loadAdapter, readPeftConfig } = await loraCode();
   const name = base ?? (await readPeftConfig(folder)).baseModel;
   if (name === null) {
     throw new CheckpointError(

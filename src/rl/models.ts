@@ -10,9 +10,9 @@ import {
   TinyTokenizer,
   Weights,
   inLayerOrder,
-  initialAdapter,
   initialValues,
   isAdapter,
+  loraCode,
   tinyText,
 } from '../model';
 import type { GeneratorOptions, LoraConfig, ModelConfig, ModelText } from '../model';
@@ -215,7 +215,7 @@ export async function fill(
   else policy.setWeights(initialValues(policy.weights, seed), 'initialisation');
   if (lora) {
     const { tensors, source } = start?.adapter ?? {
-      tensors: initialAdapter(config, lora, seed),
+      tensors: (await loraCode()).initialAdapter(config, lora, seed),
       source: 'a new adapter',
     };
     policy.setAdapter(tensors, source);

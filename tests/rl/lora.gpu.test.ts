@@ -3,11 +3,15 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { acquireNodeGpu } from '../../cli/dawn';
 import { starterFolder } from '../../cli/files';
 import { MODEL_SOURCES } from '../../cli/hub';
+import type { Completion } from '../../src/envs';
 import { Submission } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
 import {
+  AdapterSwitch,
   CharTokenizer,
+  Generator,
   LORA_TARGETS,
+  NativeModel,
   TrainProgram,
   Weights,
   fingerprint,
@@ -18,14 +22,27 @@ import {
   packSequences,
   tinyText,
 } from '../../src/model';
-import type { FileSource, LoraConfig, ModelConfig, TrainingSequence } from '../../src/model';
+import type { ChatFormat, FileSource, LoraConfig, ModelConfig, TrainingSequence } from '../../src/model';
 import { Random, deriveKey } from '../../src/random';
-import { Policy, Run, UnfitConfigError, lossSettings, modelFolderOf, planMemory, resolveConfig } from '../../src/rl';
+import {
+  MemoryStorage,
+  Policy,
+  Run,
+  RunStore,
+  UnfitConfigError,
+  listAdapters,
+  lossSettings,
+  modelFolderOf,
+  openModel,
+  planMemory,
+  resolveConfig,
+} from '../../src/rl';
 import type {
   ConfigLayer,
   ModelSources,
   Objective,
   PolicyOptions,
+  RunAdapter,
   RunEvent,
   RunOptions,
   RunSnapshot,
@@ -341,6 +358,58 @@ describe('memory', () => {
     expect(JSON.parse(new TextDecoder().decode(written))).toMatchObject({ max_position_embeddings: 64 });
     for (const each of [run, long, whole]) each.destroy();
   });
+});
+
+it('adapters that runs over one base have kept are listed, and put on it one after the other', async () => {
+  const gpu = await testGpu();
+  const shelf = new Map<string, MemoryStorage>();
+  const ask = (generator: Generator, chat: ChatFormat) =>
+    new NativeModel('any', chat, generator).complete({
+      messages: [{ role: 'user', content: 'abcdef' }],
+      sampling: { temperature: 1, maxTokens: 12 },
+      key: [1, 2],
+    });
+  const replies = new Map<string, Completion['tokens']>();
+  for (const [name, layer] of [
+    ['one', { seed: 1 }],
+    ['two', { seed: 2, lora: { rank: 4, target_modules: ['q_proj', 'v_proj'] } }],
+  ] as const) {
+    const storage = new MemoryStorage(name);
+    const store = await RunStore.create(storage, config(layer));
+    const run = await Run.create(gpu, config(layer), MODEL_SOURCES);
+    const modelAt = modelFolderOf(run.policy);
+    const onSnapshot = (snapshot: RunSnapshot) => store.checkpoint(snapshot, modelAt(snapshot));
+    for await (const event of run.events({ onSnapshot })) await store.record(event);
+    await store.finish(await run.policy.export());
+    replies.set(name, (await ask(run.policy.generator, run.policy.text.chat)).tokens);
+    run.destroy();
+    shelf.set(name, storage);
+  }
+  const adapters: RunAdapter[] = [];
+  for (const [name, storage] of shelf) adapters.push(...(await listAdapters(storage, name)));
+  expect(adapters.map(({ run, step, kept, lora }) => [run, step, kept, lora.rank])).toEqual([
+    ['one', 3, 'end', 8],
+    ['one', 3, 'checkpoint', 8],
+    ['one', 0, 'checkpoint', 8],
+    ['two', 3, 'end', 4],
+    ['two', 3, 'checkpoint', 4],
+    ['two', 0, 'checkpoint', 4],
+  ]);
+  expect(new Set(adapters.map(({ lora }) => lora.baseModel))).toEqual(new Set(['starters/reverse-text']));
+
+  const { config: shape, text, checkpoint } = await openModel(starterFolder(ENV)!);
+  const weights = await Weights.create(gpu, shape);
+  await checkpoint.writeTo(weights);
+  const generator = await Generator.create(weights, { slots: 4 });
+  const adapterSwitch = new AdapterSwitch(generator);
+  const said = async () => ({ ...(await ask(generator, text.chat)).tokens, cacheId: 0 });
+  const plain = await said();
+  for (const { run, step, folder } of [...adapters, ...adapters.toReversed()]) {
+    await adapterSwitch.use(await loadAdapter(folder, shape));
+    const expected = step === 0 ? plain : replies.get(run);
+    expect(await said(), `${run} ${step}`).toEqual({ ...expected, cacheId: 0 });
+  }
+  for (const part of [generator, adapterSwitch, weights]) part.destroy();
 });
 
 it('one update in one micro-batch and in four is the same to 1e-5', async () => {
