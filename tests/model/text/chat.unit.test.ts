@@ -6,8 +6,7 @@ import { formatHermesCall } from '../../../src/model';
 import type { HfChat } from '../../../src/model/text/huggingface';
 import { Random, deriveKey } from '../../../src/random';
 import { readTextOracle } from '../../checks/oracle_text';
-import { CHATML, TOKENIZERS, templateChat, textChat } from '../../checks/text_folder';
-import { ORACLE_DIR } from '../../gpu';
+import { CHATML, FIXTURES, TOKENIZERS, templateChat, textChat } from '../../checks/text_folder';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -26,7 +25,7 @@ const call = (query: string, n = 0) => ({ id: `call_${n}`, name: 'search', argum
 /** Texts of the oracle: code, emoji, white space, markup, special tokens' texts. */
 const PIECES = [
   ...new Set(
-    Object.values(readTextOracle(ORACLE_DIR).tokenizers).flatMap(({ strings }) => strings.map(({ text }) => text)),
+    Object.values(readTextOracle(FIXTURES).tokenizers).flatMap(({ strings }) => strings.map(({ text }) => text)),
   ),
 ];
 

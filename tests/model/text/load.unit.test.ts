@@ -4,13 +4,12 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { CheckpointError, TemplateError, loadText } from '../../../src/model';
 import type { Message } from '../../../src/envs';
-import { CHATML, ROWS, templateChat, textChat, textFolder } from '../../checks/text_folder';
+import { CHATML, FIXTURES, ROWS, templateChat, textChat, textFolder } from '../../checks/text_folder';
 import { TINY } from '../../checks/generation';
-import { ORACLE_DIR } from '../../gpu';
 
 type Changes = NonNullable<Parameters<typeof textFolder>[1]>;
 
-const FOLDER = join(ORACLE_DIR, 'tokenizers', 'smollm-like');
+const FOLDER = join(FIXTURES, 'tokenizers', 'smollm-like');
 const json = JSON.parse(readFileSync(join(FOLDER, 'tokenizer.json'), 'utf8')) as {
   added_tokens: Record<string, unknown>[];
   model: { vocab: Record<string, number>; merges: unknown[] };
