@@ -24,7 +24,7 @@ export interface MappedConfig {
 /** Finds each setting's place. */
 export function mapConfig(config: TrainConfig, context: MappingContext): MappedConfig {
   const layer: ConfigLayer = config;
-  const keys = configFields().map(({ key }) => key);
+  const keys = new Set([...configFields().map(({ key }) => key), 'seq_len', ...leaves(layer.lora, 'lora')]);
   let settings: ConfigLayer = {};
   const mapped = new Map<string, string[]>();
   const unmapped: Unmapped[] = [];
@@ -45,6 +45,12 @@ export function mapConfig(config: TrainConfig, context: MappingContext): MappedC
     }
   }
   return { settings, mapped, unmapped };
+}
+
+/** Keys below a section, `lora.rank`; none where there is no such section. */
+function leaves(section: unknown, path: string): string[] {
+  if (typeof section !== 'object' || section === null) return [];
+  return Object.keys(section).map((key) => `${path}.${key}`);
 }
 
 function merge(base: ConfigLayer, over: ConfigLayer): ConfigLayer {

@@ -108,7 +108,9 @@ const grpoSchema = z.strictObject({
     .string()
     .min(1)
     .default('start')
-    .describe('Of the KL, or teacher of distill: start, best (the best eval so far), or a checkpoint folder'),
+    .describe(
+      'Of the KL, or teacher of distill: start, best (the best eval so far), a checkpoint folder or hf:owner/name',
+    ),
   reference_sync_interval: countOrZero
     .default(0)
     .describe('Steps after which the reference becomes the policy of that time; 0 = never'),
@@ -203,8 +205,8 @@ const trainSchema = z.strictObject({
     .string()
     .default('starter')
     .describe(
-      'starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder, or one with a ' +
-        'PEFT adapter, which is trained on',
+      'starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder, hf:owner/name, or a ' +
+        'folder with a PEFT adapter, which is trained on',
     ),
   base: z
     .string()

@@ -5,7 +5,16 @@
 import type { Environment } from '../envs';
 import { allOrNothing } from '../kernels';
 import type { DeviceLimits, Gpu } from '../kernels';
-import { TinyTokenizer, Weights, inLayerOrder, initialValues, isAdapter, loraCode, tinyText } from '../model';
+import {
+  HUB_PREFIX,
+  TinyTokenizer,
+  Weights,
+  inLayerOrder,
+  initialValues,
+  isAdapter,
+  loraCode,
+  tinyText,
+} from '../model';
 import type { GeneratorOptions, LoraConfig, ModelConfig, ModelText } from '../model';
 import { LORA_DEFAULTS } from './config';
 import type { TrainConfig } from './config';
@@ -107,7 +116,7 @@ function adapterOf(settings: TrainConfig, start: OpenedModel | undefined): LoraC
     );
   }
   const { rank, alpha, dropout, target_modules: targets, use_rslora: rslora } = lora;
-  const named = settings.base ?? (settings.start === 'starter' ? starterName(settings.env) : settings.start);
+  const named = settings.base ?? (settings.start === 'starter' ? starterName(settings.env) : baseName(settings.start));
   if (!given) return { rank, alpha, dropout, rslora, targets: inLayerOrder(targets), baseModel: named };
   const kept = [
     ['rank', given.rank],
@@ -125,6 +134,11 @@ function adapterOf(settings: TrainConfig, start: OpenedModel | undefined): LoraC
     );
   }
   return { ...given, dropout, baseModel: settings.base ?? given.baseModel };
+}
+
+/** What PEFT calls a base: models of the hub by their names alone. */
+function baseName(start: string): string {
+  return start.startsWith(HUB_PREFIX) ? start.slice(HUB_PREFIX.length).replace(/@.*/, '') : start;
 }
 
 /** Whether a setting of the reference is a checkpoint folder, and not a word. */

@@ -258,16 +258,13 @@ describe('rl.toml', () => {
     expect(train!.sampling).toEqual({ temperature: 1, max_completion_tokens: maxTokens });
   });
 
-  it('takes a LoRA section where an adapter is trained, and none where all weights are', () => {
-    const context = { maxTokens: undefined, maxPositions: undefined };
-    const mapped = { rank: 8, alpha: 16, target_modules: ['q_proj', 'v_proj'] };
-    const lora = { ...mapped, dropout: 0.1 };
-    const { settings, unmapped } = mapConfig(resolveConfig({ env: 'reverse-text', method: 'lora', lora }), context);
-    expect(settings).toHaveProperty('trainer.model.lora', mapped);
-    expect(unmapped).toContainEqual(expect.objectContaining({ key: 'lora.dropout', value: 0.1 }));
-    expect(mapConfig(resolveConfig({ env: 'reverse-text' }), context).settings).not.toHaveProperty(
-      'trainer.model.lora',
-    );
+  it('takes a LoRA section where an adapter is trained', () => {
+    const adapter = { rank: 8, alpha: 16, target_modules: ['q_proj', 'v_proj'] };
+    const settingsOf = (layer: ConfigLayer) =>
+      mapConfig(resolveConfig({ env: 'reverse-text' }, layer), { maxTokens: undefined, maxPositions: undefined })
+        .settings;
+    expect(settingsOf({ method: 'lora', lora: adapter })).toMatchObject({ trainer: { model: { lora: adapter } } });
+    expect(settingsOf({ method: 'full' }).trainer).not.toHaveProperty('model');
   });
 
   it('has no renderer for a model of the hub, which is found by its name', async () => {

@@ -1,7 +1,8 @@
 /** @file Runs that train an adapter: that they learn, that seeds decide, that they can be taken up again, what they hold and what they write. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { acquireNodeGpu } from '../../cli/dawn';
-import { DISK, starterFolder } from '../../cli/files';
+import { starterFolder } from '../../cli/files';
+import { MODEL_SOURCES } from '../../cli/hub';
 import type { Completion } from '../../src/envs';
 import { Submission } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
@@ -70,7 +71,7 @@ const filesOf = (files: ReadonlyMap<string, Uint8Array>, name: string): FileSour
   read: (file) => Promise.resolve(files.get(file)),
 });
 
-async function start(layers: ConfigLayer[] = [], sources: ModelSources = DISK): Promise<Run> {
+async function start(layers: ConfigLayer[] = [], sources: ModelSources = MODEL_SOURCES): Promise<Run> {
   return Run.create(await testGpu(), config(...layers), sources);
 }
 
@@ -187,7 +188,7 @@ it('another base than the one that a run was started on is refused when it is ta
   const weights = files.get('model.safetensors')!;
   weights[weights.byteLength - 2]! ^= 1; // one bit of the last tensor, one of its first elements
   const other = await start([{ grpo: { steps: 1 } }], {
-    ...DISK,
+    ...MODEL_SOURCES,
     starter: () => Promise.resolve(filesOf(files, 'changed')),
   });
   const resumed = finish(other, { resume: snapshots[0] });
@@ -232,7 +233,7 @@ describe('what a run writes', () => {
 
   it('goes on as a run of its own, or as the start of another: the same model to begin with', async () => {
     const sources: ModelSources = {
-      ...DISK,
+      ...MODEL_SOURCES,
       folder: (path) => Promise.resolve(path === 'mine' ? filesOf(files, path) : filesOf(new Map(), path)),
     };
     const next = await start([{ start: 'mine', seed: 5, lora: { rank: 8, alpha: 16 }, grpo: { beta: 0.1 } }], sources);
@@ -321,7 +322,7 @@ describe('memory', () => {
     ['rollouts sampled one step ahead', { grpo: { async_level: 1 }, memory: { slots: 7 } }],
   ])('%s has an adapter of its own and shares the weights', async (_, layer) => {
     const gpu = await acquireNodeGpu();
-    const run = await Run.create(gpu, config(layer), DISK);
+    const run = await Run.create(gpu, config(layer), MODEL_SOURCES);
     const { bytes, parts } = run.memory;
     expect(gpu.liveBytes).toBe(bytes - parts.readback);
     const { weights, trainable } = run.policy;
@@ -352,7 +353,7 @@ describe('memory', () => {
     await finish(run);
     const long = await start([{ grpo: { steps: 1 } }]);
     expect(run.memory.bytes).toBeLessThan(long.memory.bytes);
-    const whole = await Run.create(await testGpu(), resolveConfig({ env: ENV, seq_len: 40 }), DISK);
+    const whole = await Run.create(await testGpu(), resolveConfig({ env: ENV, seq_len: 40 }), MODEL_SOURCES);
     const written = (await whole.policy.export()).get('config.json');
     expect(JSON.parse(new TextDecoder().decode(written))).toMatchObject({ max_position_embeddings: 64 });
     for (const each of [run, long, whole]) each.destroy();
@@ -375,7 +376,7 @@ it('adapters that runs over one base have kept are listed, and put on it one aft
   ] as const) {
     const storage = new MemoryStorage(name);
     const store = await RunStore.create(storage, config(layer));
-    const run = await Run.create(gpu, config(layer), DISK);
+    const run = await Run.create(gpu, config(layer), MODEL_SOURCES);
     const modelAt = modelFolderOf(run.policy);
     const onSnapshot = (snapshot: RunSnapshot) => store.checkpoint(snapshot, modelAt(snapshot));
     for await (const event of run.events({ onSnapshot })) await store.record(event);
@@ -459,7 +460,7 @@ it('a policy with an adapter frees everything it reserved, and one without refus
   run.destroy();
   run.destroy();
   expect(gpu.liveBytes).toBe(before);
-  const full = await Run.create(gpu, resolveConfig({ env: ENV }), DISK);
+  const full = await Run.create(gpu, resolveConfig({ env: ENV }), MODEL_SOURCES);
   expect(() => full.policy.setAdapter(new Map(), 'x')).toThrow('this policy has no adapter');
   full.destroy();
 });
