@@ -19,6 +19,7 @@ import {
 import type { RunSummary, TrainingComparison } from '../src/rl';
 import { formatBytes } from '../src/kernels';
 import { confirm } from './confirm';
+import { writeMerged } from './merge';
 import { OutputError, cannotWrite } from './output';
 import { userPath } from './paths';
 import { requireNew, runAt } from './run_folder';
@@ -33,6 +34,9 @@ export const RUNS_USAGE = `terrarium runs <command>
                                    terrarium train --resume NEW
   delete DIR [--yes]               removes a run; asks first
   export DIR [FILE.zip]            the whole run as one file
+  export DIR [NEW] --merge [--step N]
+                                   the adapter of a run with LoRA, merged into its base: a whole model in a new folder
+                                   (default <run>-merged), from the run's end or the checkpoint of a step
   import FILE.zip [--out NEW]      checks such a file and unpacks it (default runs/<name>)
 `;
 
@@ -45,6 +49,7 @@ export async function runsCommand(args: string[]): Promise<void> {
       step: { type: 'string' },
       set: { type: 'string', multiple: true, default: [] },
       yes: { type: 'boolean', default: false },
+      merge: { type: 'boolean', default: false },
     },
   });
   const [command = '', ...paths] = positionals;
@@ -67,6 +72,7 @@ export async function runsCommand(args: string[]): Promise<void> {
       return remove(paths[0]!, values.yes);
     case 'export':
       if (paths.length < 1 || paths.length > 2) throw new ConfigError('runs export: name one run, and a file for it');
+      if (values.merge) return merge(paths[0]!, paths[1] ?? `${nameOf(paths[0]!)}-merged`, stepOf(values.step));
       return exportTo(paths[0]!, paths[1] ?? `${nameOf(paths[0]!)}.zip`);
     case 'import':
       only(1, 'one file');
@@ -185,6 +191,11 @@ async function exportTo(path: string, file: string): Promise<void> {
     throw cannotWrite(file, error);
   }
   process.stdout.write(`${file}: ${formatBytes(bytes.byteLength)}\n`);
+}
+
+async function merge(path: string, out: string, step: number | undefined): Promise<void> {
+  const { adapter, base } = await writeMerged(path, nameOf(path), out, step);
+  process.stdout.write(`${out}: ${adapter} merged into ${base}\n`);
 }
 
 async function importFrom(file: string, out: string | undefined): Promise<void> {

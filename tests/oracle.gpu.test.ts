@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { entropyCheck, lengthPenaltyCheck, lossesCheck } from './checks/oracle_losses';
+import { loraCheck, loraModelsCheck } from './checks/oracle_lora';
 import { backwardCheck, cacheCheck, forwardCheck } from './checks/oracle_model';
 import { adamwCheck, samplingCheck } from './checks/oracle_optim';
 import { failures } from './checks/report';
@@ -12,6 +13,8 @@ for (const check of [
   forwardCheck,
   cacheCheck,
   backwardCheck,
+  loraCheck,
+  loraModelsCheck,
   lossesCheck,
   lengthPenaltyCheck,
   entropyCheck,

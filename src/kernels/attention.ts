@@ -104,7 +104,12 @@ export function pagedAttention(record: Recorder, options: PagedAttentionOptions)
   record.dispatch(isShort ? pagedShortKernel : pagedKernel, {
     bindings: { live, q, cache, row_place: rowPlace, page_table: pageTable, out },
     params: { rows, q_heads: qHeads, kv_heads: kvHeads, pages_per_slot: pagesPerSlot, scale: headDim ** -0.5 },
-    constants: { HEAD_DIM: headDim, PAGE, ...(isShort && { VEC: Number(headDim % 4 === 0) }) },
+    constants: {
+      HEAD_DIM: headDim,
+      PAGE,
+      HALF_CACHE: Number(cache.dtype === 'f16'),
+      ...(isShort && { VEC: Number(headDim % 4 === 0) }),
+    },
     workgroups: () => [isShort ? tiles(valueOf(rows), 64) : valueOf(rows), qHeads],
   });
 }

@@ -17,10 +17,23 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> live: array<u32>;
 @group(0) @binding(2) var<storage, read> q: array<f32>; // [rows, Q HEAD_DIM], rotated
+#if HALF_CACHE
+@group(0) @binding(3) var<storage, read> cache: array<u32>; // [pages, 2, PAGE, K HEAD_DIM], two to a word
+#else
 @group(0) @binding(3) var<storage, read> cache: array<f32>; // [pages, 2, PAGE, K HEAD_DIM]
+#endif
 @group(0) @binding(4) var<storage, read> row_place: array<vec2u>; // [rows] (slot, position)
 @group(0) @binding(5) var<storage, read> page_table: array<u32>; // [slots, pages_per_slot]
 @group(0) @binding(6) var<storage, read_write> out: array<f32>; // [rows, Q HEAD_DIM]
+
+fn cached(at: u32) -> f32 {
+#if HALF_CACHE
+  let pair = unpack2x16float(cache[at / 2u]);
+  return select(pair.x, pair.y, (at & 1u) == 1u);
+#else
+  return cache[at];
+#endif
+}
 
 const BLOCK = 64u;
 const OWNED = (HEAD_DIM + BLOCK - 1u) / BLOCK; // dimensions per lane
@@ -50,7 +63,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
       let page = page_table[table + key / PAGE];
       let at = (page * 2u * PAGE + key % PAGE) * kv_width + kv_head * HEAD_DIM;
       score = 0f;
-      for (var i = 0u; i < HEAD_DIM; i++) { score = fma(q[q_at + i], cache[at + i], score); }
+      for (var i = 0u; i < HEAD_DIM; i++) { score = fma(q[q_at + i], cached(at + i), score); }
       score *= params.scale;
       places[lane] = at + PAGE * kv_width;
     }
@@ -69,7 +82,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
       let dim = d * BLOCK + lane;
       if (dim < HEAD_DIM) {
         sum[d] *= shrink;
-        for (var i = 0u; i < count; i++) { sum[d] = fma(scores[i], cache[places[i] + dim], sum[d]); }
+        for (var i = 0u; i < count; i++) { sum[d] = fma(scores[i], cached(places[i] + dim), sum[d]); }
       }
     }
     workgroupBarrier();

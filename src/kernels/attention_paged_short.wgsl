@@ -15,10 +15,27 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> live: array<u32>;
 @group(0) @binding(2) var<storage, read> q: array<V>; // [rows, Q, HEAD_DIM], rotated
+#if HALF_CACHE
+@group(0) @binding(3) var<storage, read> cache: array<u32>; // [pages, 2, PAGE, K, HEAD_DIM], two to a word
+#else
 @group(0) @binding(3) var<storage, read> cache: array<V>; // [pages, 2, PAGE, K, HEAD_DIM]
+#endif
 @group(0) @binding(4) var<storage, read> row_place: array<vec2u>; // [rows] (slot, position)
 @group(0) @binding(5) var<storage, read> page_table: array<u32>; // [slots, pages_per_slot]
 @group(0) @binding(6) var<storage, read_write> out: array<V>; // [rows, Q, HEAD_DIM]
+
+fn cached(at: u32) -> V {
+#if HALF_CACHE
+#if VEC
+  return vec4f(unpack2x16float(cache[2u * at]), unpack2x16float(cache[2u * at + 1u]));
+#else
+  let pair = unpack2x16float(cache[at / 2u]);
+  return select(pair.x, pair.y, (at & 1u) == 1u);
+#endif
+#else
+  return cache[at];
+#endif
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -43,13 +60,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     for (var key = 0u; key < count; key++) {
       let at = page + key * step;
       var score = 0f;
-      for (var i = 0u; i < N; i++) { score = product(query[i], cache[at + i], score); }
+      for (var i = 0u; i < N; i++) { score = product(query[i], cached(at + i), score); }
       score *= params.scale;
       let next = max(largest, score);
       let shrink = exp(largest - next);
       let p = exp(score - next);
       total = total * shrink + p;
-      for (var i = 0u; i < N; i++) { sum[i] = sum[i] * shrink + p * cache[at + to_value + i]; }
+      for (var i = 0u; i < N; i++) { sum[i] = sum[i] * shrink + p * cached(at + to_value + i); }
       largest = next;
     }
   }

@@ -4,8 +4,8 @@ import source from './embedding.wgsl?raw';
 import { kernel } from './kernel';
 import type { Recorder, Value } from './program';
 import { grid1d, tiles, valueOf } from './program';
-import { rowPieces } from './tensor';
-import type { DType, Tensor } from './tensor';
+import { rowPieces, storageFlags } from './tensor';
+import type { Tensor } from './tensor';
 
 const embeddingKernel = kernel('embedding', source);
 const backwardKernel = kernel('embedding_backward', backwardSource);
@@ -32,12 +32,6 @@ export function embedding(record: Recorder, { rows, dim, weight, ...bindings }: 
       workgroups: () => grid1d(tiles(valueOf(rows) * dim, 64)),
     });
   }
-}
-
-/** How a kernel reads a matrix of this type. */
-export function storageFlags(dtype: DType): Record<'WIDE' | 'BF16' | 'F16' | 'Q8', number> {
-  const [bf16, f16, q8] = (['bf16', 'f16', 'q8'] as const).map((type) => Number(dtype === type));
-  return { WIDE: Number(!(bf16 || f16 || q8)), BF16: bf16!, F16: f16!, Q8: q8! };
 }
 
 /** Rows grouped by id: what the gradient walks over. */

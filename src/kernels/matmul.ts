@@ -1,10 +1,9 @@
 /** @file Records matrix products; matmul.wgsl has the method and the reason for its summation order. */
-import { storageFlags } from './embedding';
 import { kernel } from './kernel';
 import source from './matmul.wgsl?raw';
 import type { Recorder, Value } from './program';
 import { tiles, valueOf } from './program';
-import { rowPieces } from './tensor';
+import { rowPieces, storageFlags } from './tensor';
 import type { Tensor } from './tensor';
 
 const matmul = kernel('matmul', source);

@@ -21,7 +21,7 @@ import type { Kernel, ParamField } from './kernel';
 import { specialize } from './kernel';
 import { plan } from './planner';
 import type { Use } from './planner';
-import { ALIGNMENT, Tensor, TENSOR_USAGE, align, checkBindable } from './tensor';
+import { ALIGNMENT, Tensor, TENSOR_USAGE, align, bytesOf, checkBindable } from './tensor';
 import type { DType } from './tensor';
 
 /** A count that may differ in every run of a program, up to the capacity its buffers were made for. */
@@ -378,7 +378,7 @@ export class Submission {
   read(tensor: Tensor, length = tensor.length): Promise<ArrayBuffer> {
     const offset = this.#reads.reduce((sum, read) => sum + Math.max(4, read.bytes), 0);
     const promise = new Promise<ArrayBuffer>((resolve, reject) => {
-      this.#reads.push({ tensor, bytes: length * 4, offset, resolve, reject });
+      this.#reads.push({ tensor, bytes: bytesOf(length, tensor.dtype), offset, resolve, reject });
     });
     // Of several reads that fail together a caller may see one only; the others are no unhandled rejections.
     promise.catch(() => undefined);

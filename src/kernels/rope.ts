@@ -67,7 +67,7 @@ export function normStride(headDim: number): number {
 
 /** Where generation keeps keys and values: pages of PAGE positions, found through a table per sequence slot. */
 export interface PagedCache {
-  /** [pages, 2, PAGE, kvHeads * headDim] */
+  /** [pages, 2, PAGE, kvHeads * headDim], f32 or f16 */
   cache: Tensor;
   /** [slots, pagesPerSlot] */
   pageTable: Tensor;
@@ -121,6 +121,7 @@ export function rope(record: Recorder, options: RopeOptions): void {
       QK_NORM: Number(!!norms),
       NORM_STRIDE: normStride(headDim),
       CACHE: Number(!!paged),
+      HALF_CACHE: Number(paged?.cache.dtype === 'f16'),
       PAGE,
     },
     workgroups: () => grid1d(tiles(valueOf(rows) * heads, 64)),

@@ -5,7 +5,7 @@
 // One thread per (token, head), reading from the packed projection qkv [tokens, (Q + 2 K) HEAD_DIM].
 // Training writes the rotated q and k heads to qk [tokens, (Q + K) HEAD_DIM]; v stays where it is.
 // CACHE (generation) writes q to qk [rows, Q HEAD_DIM], and the rotated k and the v to the row's place in the paged
-// key-value cache [pages, 2, PAGE, K HEAD_DIM].
+// key-value cache [pages, 2, PAGE, K HEAD_DIM], rounded to f16 and two to a word where that is kept so (HALF_CACHE).
 
 struct Params {
   rows: u32,
@@ -30,7 +30,11 @@ struct Params {
 @group(0) @binding(5) var<storage, read> norms: array<f32>; // [2, HEAD_DIM rounded up to 64]: q's weight, k's weight
 #endif
 #if CACHE
+#if HALF_CACHE
+@group(0) @binding(6) var<storage, read_write> cache: array<u32>;
+#else
 @group(0) @binding(6) var<storage, read_write> cache: array<f32>;
+#endif
 @group(0) @binding(7) var<storage, read> page_table: array<u32>; // [slots, pages_per_slot]
 @group(0) @binding(8) var<storage, read> live: array<u32>;
 #else
@@ -98,7 +102,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let is_value = u32(head >= rotated);
   let kv_head = head - params.q_heads - is_value * params.kv_heads;
   let to = (((page * 2u + is_value) * PAGE + position % PAGE) * params.kv_heads + kv_head) * HEAD_DIM;
+#if HALF_CACHE
+  for (var i = 0u; i < HALF; i++) { cache[to / 2u + i] = pack2x16float(vec2f(v[2u * i], v[2u * i + 1u])); }
+#else
   for (var i = 0u; i < HEAD_DIM; i++) { cache[to + i] = v[i]; }
+#endif
 #else
   let to = (row * rotated + head) * HEAD_DIM;
   for (var i = 0u; i < HEAD_DIM; i++) { qk[to + i] = v[i]; }

@@ -6,6 +6,7 @@ import type { Recorder, Value } from './program';
 import { grid1d, tiles, valueOf } from './program';
 import randomSource from './random.wgsl?raw';
 import sampleSource from './sample.wgsl?raw';
+import { bytesOf } from './tensor';
 import type { Tensor } from './tensor';
 
 const sampleKernel = kernel('sample', randomSource, sampleSource);
@@ -117,9 +118,10 @@ export interface CopyPagesOptions {
 
 /** Copies whole pages inside a cache. */
 export function copyPages(record: Recorder, { pairs, cache, count, pageElements }: CopyPagesOptions): void {
+  const words = bytesOf(pageElements, cache.dtype) / 4;
   record.dispatch(copyPagesKernel, {
     bindings: { pairs, cache },
-    params: { pairs: count, page_elements: pageElements },
-    workgroups: () => grid1d(tiles(valueOf(count) * pageElements, 64)),
+    params: { pairs: count, page_words: words },
+    workgroups: () => grid1d(tiles(valueOf(count) * words, 64)),
   });
 }

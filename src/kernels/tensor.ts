@@ -111,6 +111,12 @@ export function checkBindable(gpu: Gpu, tensor: Tensor): void {
   }
 }
 
+/** How a kernel reads a matrix of this type: the constants of its source. */
+export function storageFlags(dtype: DType): Record<'WIDE' | 'BF16' | 'F16' | 'Q8', number> {
+  const flags = { BF16: Number(dtype === 'bf16'), F16: Number(dtype === 'f16'), Q8: Number(dtype === 'q8') };
+  return { WIDE: 1 - flags.BF16 - flags.F16 - flags.Q8, ...flags };
+}
+
 /** Rows of a matrix that one binding can cover. */
 export interface RowPiece {
   /** [rows, columns] */

@@ -10,10 +10,11 @@ import { encodeJson, openFile, readJson } from './files';
 import type { ByteFile, FileSource } from './files';
 import { entryOf, formatSafetensors, parseSafetensorsHeader, toFloats } from './safetensors';
 import type { SafetensorsDType } from './safetensors';
+import type { TensorValues } from './parameters';
 import { WEIGHT_BYTES } from './storage';
 import type { WeightType } from './storage';
 import { checkTensors } from './weights';
-import type { TensorValues, Weights } from './weights';
+import type { Weights } from './weights';
 
 /** Types that weights come in. Integers would be quantised weights, whose scales we do not know of. */
 const WEIGHT_TYPES: readonly SafetensorsDType[] = ['F32', 'F16', 'BF16'] satisfies WeightType[];
@@ -56,6 +57,8 @@ export interface OpenCheckpoint {
   writeTo(weights: Weights, options?: LoadOptions): Promise<void>;
   /** All values in memory, as float32. */
   read(): Promise<TensorValues>;
+  /** Those of one tensor. @throws CheckpointError when there is none of that name */
+  readTensor(name: string): Promise<Float32Array<ArrayBuffer>>;
 }
 
 export interface Checkpoint {
@@ -86,25 +89,28 @@ export async function openCheckpoint(folder: FileSource): Promise<OpenCheckpoint
   const all = [...tensors.values()];
   const total = all.reduce((sum, { begin, end }) => sum + end - begin, 0);
   const types = new Set(all.filter(({ shape }) => shape.length > 1).map(({ dtype }) => dtype));
+  const find = (name: string) => {
+    const tensor = tensors.get(name);
+    if (!tensor) throw new CheckpointError(`${folder.name}: tensor ${name} is missing`);
+    return tensor;
+  };
+  const readTensor = async (name: string) => {
+    const tensor = find(name);
+    return toFloats(await readPiece(tensor, tensor.begin, tensor.end), tensor.dtype);
+  };
   return {
     config,
     source: folder.name,
     storage: types.size > 1 ? 'f32' : ([...types][0]!.toLowerCase() as 'f32' | 'bf16' | 'f16'),
     bytes: total,
-    dtypeOf: (name) => {
-      const tensor = tensors.get(name);
-      if (!tensor) throw new CheckpointError(`${folder.name}: tensor ${name} is missing`);
-      return tensor.dtype;
-    },
+    dtypeOf: (name) => find(name).dtype,
     writeTo: (weights, options) => stream(all, total, weights, options),
     read: async () => {
       const values: TensorValues = new Map();
-      for (const tensor of all) {
-        const bytes = await readPiece(tensor, tensor.begin, tensor.end);
-        values.set(tensor.name, { shape: tensor.shape, values: toFloats(bytes, tensor.dtype) });
-      }
+      for (const { name, shape } of all) values.set(name, { shape, values: await readTensor(name) });
       return values;
     },
+    readTensor,
   };
 }
 

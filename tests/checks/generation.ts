@@ -5,7 +5,14 @@
 import { Submission } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
 import { Generator, TrainProgram, Weights, initialValues, packSequences } from '../../src/model';
-import type { GeneratedTokens, GenerationRequest, ModelConfig, TokenSampling } from '../../src/model';
+import type {
+  CacheStorage,
+  GeneratedTokens,
+  GenerationRequest,
+  ModelConfig,
+  Storage,
+  TokenSampling,
+} from '../../src/model';
 import { PURPOSE, Random, deriveKey } from '../../src/random';
 import type { Check, CheckCase } from './report';
 
@@ -42,8 +49,8 @@ export const ODD: ModelConfig = {
 };
 
 /** Random weights, with embeddings large enough that distributions are neither flat nor certain. */
-export async function randomModel(gpu: Gpu, config: ModelConfig, seed = 3): Promise<Weights> {
-  const weights = await Weights.create(gpu, config);
+export async function randomModel(gpu: Gpu, config: ModelConfig, seed = 3, storage: Storage = 'f32'): Promise<Weights> {
+  const weights = await Weights.create(gpu, config, 'parameters', { storage });
   const values = initialValues(weights, seed);
   const random = new Random(deriveKey(seed, 99));
   for (const [name, { values: data }] of values) {
@@ -84,20 +91,26 @@ const batchInvariance: Check = {
   name: 'generation: tokens and log-probabilities bit-equal alone, among 64 and at any slot',
   async run(gpu) {
     const cases: CheckCase[] = [];
-    for (const [name, config] of Object.entries({ tiny: TINY, odd: ODD })) {
-      const weights = await randomModel(gpu, config);
+    const models: [name: string, config: ModelConfig, storage: Storage, cacheStorage: CacheStorage][] = [
+      ['tiny', TINY, 'f32', 'f32'],
+      ['odd', ODD, 'f32', 'f32'],
+      ['tiny in q8, cache in f16', TINY, 'q8', 'f16'],
+      ['odd, cache in f16', ODD, 'f32', 'f16'],
+    ];
+    for (const [name, config, storage, cacheStorage] of models) {
+      const weights = await randomModel(gpu, config, 3, storage);
       const requests = mixedRequests(config, 64);
-      const generator = await Generator.create(weights, { slots: 64 });
+      const generator = await Generator.create(weights, { slots: 64, cacheStorage });
       const together = await Promise.all(requests.map((request) => generator.generate(request)));
       generator.invalidate();
       // Another order gives every sequence another slot and other neighbours.
       const reversed = await Promise.all(requests.toReversed().map((request) => generator.generate(request)));
       generator.destroy();
       // Few slots and few steps per submission: sequences wait, and prompts are cut into chunks.
-      const narrow = await Generator.create(weights, { slots: 3, steps: 2, prefillRows: 16 });
+      const narrow = await Generator.create(weights, { slots: 3, steps: 2, prefillRows: 16, cacheStorage });
       const queued = await Promise.all(requests.map((request) => narrow.generate(request)));
       narrow.destroy();
-      const single = await Generator.create(weights, { slots: 1 });
+      const single = await Generator.create(weights, { slots: 1, cacheStorage });
       const alone: GeneratedTokens[] = [];
       for (const request of requests) alone.push(await single.generate(request));
       single.destroy();
@@ -223,6 +236,12 @@ const samplerAgainstTrainer: Check = {
   },
 };
 
+/** What 16 bits for keys and values cost in agreement: their 11 bits, not more. */
+const halfCache: Check = {
+  name: 'generation: with keys and values in 16 bits sampler and trainer agree up to their rounding',
+  run: (gpu) => agreement(gpu, TINY, 1, 8, 1000, { cacheStorage: 'f16', tolerance: 0.02 }),
+};
+
 /** Heads wider than the 64 lanes of the paged attention, which then own two dimensions each. */
 const wideHeads: Check = {
   name: 'generation: sampler and trainer agree on log-probabilities with heads of 80 and 128',
@@ -248,10 +267,11 @@ async function agreement(
   temperature: number,
   groups: number,
   least: number,
+  { cacheStorage = 'f32', tolerance = 1e-4 }: { cacheStorage?: CacheStorage; tolerance?: number } = {},
 ): Promise<CheckCase[]> {
   const weights = await randomModel(gpu, config);
   const gradients = await Weights.create(gpu, config, 'gradients');
-  const generator = await Generator.create(weights, { slots: 256 });
+  const generator = await Generator.create(weights, { slots: 256, cacheStorage });
   const random = new Random(deriveKey(9));
   const prompts = Array.from({ length: groups }, () =>
     Array.from({ length: 4 + random.below(20) }, () => random.below(config.vocabSize)),
@@ -302,12 +322,19 @@ async function agreement(
   train.destroy();
   gradients.destroy();
   weights.destroy();
-  const name = `heads of ${config.headDim}, T=${temperature}`;
+  const name = `heads of ${config.headDim}, T=${temperature}, cache in ${cacheStorage}`;
   return [
-    { name: `${name}: largest |difference| of ${rows} tokens`, error: worst, tolerance: 1e-4 },
+    { name: `${name}: largest |difference| of ${rows} tokens`, error: worst, tolerance },
     { name: `${name}: tokens short of ${least}`, error: Math.max(0, least - rows), tolerance: 0 },
     { name: `${name}: no cached prefix was used`, error: prefixHits > 0 ? 0 : 1, tolerance: 0 },
   ];
 }
 
-export const generationChecks: Check[] = [batchInvariance, logitBits, groupCosts, samplerAgainstTrainer, wideHeads];
+export const generationChecks: Check[] = [
+  batchInvariance,
+  logitBits,
+  groupCosts,
+  samplerAgainstTrainer,
+  halfCache,
+  wideHeads,
+];

@@ -15,6 +15,7 @@ import {
   sample,
 } from '../../src/kernels';
 import type { Gpu, SlotSettings } from '../../src/kernels';
+import { convert, unpack } from '../../src/model';
 import { Random, deriveKey, uniform } from '../../src/random';
 import { frequencyCases, logprobTolerance } from './frequencies';
 import { Bench, noise } from './harness';
@@ -24,6 +25,9 @@ import { relativeError } from './report';
 import type { Check, CheckCase } from './report';
 
 const FORWARD = 1e-5;
+
+/** Of keys and values that were rounded to 11 bits. */
+const HALF = 1e-3;
 
 /** Grouped and not, odd sizes, and heads of more than the 64 dimensions that one pass of the lanes covers. */
 const HEADS = [
@@ -45,7 +49,8 @@ const pagedCheck: Check = {
     for (const heads of HEADS) {
       // Contexts of 112 tokens and of 304: for each there is another kernel.
       for (const pagesPerSlot of [7, 19]) {
-        for (const normed of [false, true]) cases.push(...(await checkPaged(gpu, heads, normed, pagesPerSlot)));
+        for (const normed of [false, true]) cases.push(...(await checkPaged(gpu, heads, normed, pagesPerSlot, 'f32')));
+        cases.push(...(await checkPaged(gpu, heads, true, pagesPerSlot, 'f16')));
       }
     }
     return cases;
@@ -57,6 +62,7 @@ async function checkPaged(
   heads: reference.AttentionShape,
   normed: boolean,
   pagesPerSlot: number,
+  dtype: 'f32' | 'f16',
 ): Promise<CheckCase[]> {
   const { qHeads, kvHeads, headDim } = heads;
   const lengths = [1, 20, 0, 100, 64]; // of each slot
@@ -84,8 +90,15 @@ async function checkPaged(
 
   const bench = new Bench(gpu, 'paged');
   const pageElements = 2 * PAGE * kvWidth;
+  const before = new Float32Array(pages * pageElements).fill(UNTOUCHED);
+  const initial = convert(new Uint8Array(before.buffer), 'F32', dtype);
   const paged = {
-    cache: bench.input('cache', new Float32Array(pages * pageElements).fill(UNTOUCHED), [pages, pageElements]),
+    cache: bench.packed(
+      'cache',
+      dtype === 'f32' ? before : new Uint32Array(initial.buffer),
+      [pages, pageElements],
+      dtype,
+    ),
     pageTable: bench.ids('page table', pageTable, [slots, pagesPerSlot]),
     rowPlace: bench.ids(
       'row place',
@@ -109,7 +122,8 @@ async function checkPaged(
   });
   const out = bench.input('out', new Float32Array(rows * qWidth).fill(UNTOUCHED), [rows, qWidth]);
   pagedAttention(bench.record, { q: rotated, out, rows, ...paged, ...heads });
-  const [cache, qs, attended] = await bench.run('cache', 'q', 'out');
+  const [stored32, qs, attended] = await bench.run('cache', 'q', 'out');
+  const cache = unpack(new Uint8Array(stored32!.buffer as ArrayBuffer), dtype, pages * pageElements);
 
   const positions = places.map(({ position }) => position);
   const qk = reference.rope(qkv, positions, heads, 1000, normed ? { q, k, eps } : undefined);
@@ -126,14 +140,14 @@ async function checkPaged(
     order.flatMap((token) => [...values.slice(token * at, token * at + width)]);
   const untouched = new Array<number>(2 * qWidth).fill(UNTOUCHED);
   const expectedOut = reference.attention(qk, qkv, lengths, heads);
-  const name = `${qHeads}/${kvHeads} heads of ${headDim}${normed ? ', normed' : ''}, ${pagesPerSlot} pages`;
+  const name = `${qHeads}/${kvHeads} heads of ${headDim}${normed ? ', normed' : ''}, ${pagesPerSlot} pages, ${dtype}`;
   const compare = (what: string, ours: Float32Array, expected: ArrayLike<number>): CheckCase => ({
     name: `${name}: ${what}`,
     error: relativeError(ours, expected),
-    tolerance: FORWARD,
+    tolerance: dtype === 'f16' ? HALF : FORWARD,
   });
   return [
-    compare('cache', cache!, expectedCache),
+    compare('cache', cache, expectedCache),
     compare('q', qs!, [...inOrder(qk, qWidth, (qHeads + kvHeads) * headDim), ...untouched]),
     compare('attention', attended!, [...inOrder(expectedOut, qWidth, qWidth), ...untouched]),
   ];

@@ -250,7 +250,7 @@ const loraCheck: Check = {
             (i, l) => x[i * k + l]!,
             (l, j) => merged[j * k + l]!,
           )
-          .map((v, i) => v + bias![i % n]!),
+          .map((v, i) => v + bias[i % n]!),
         dx: reference.matmul(
           m,
           k,
@@ -258,13 +258,13 @@ const loraCheck: Check = {
           (i, j) => dy[i * n + j]!,
           (j, l) => merged[j * k + l]!,
         ),
-        down: downBefore!.map((before, at) => {
+        down: downBefore.map((before, at) => {
           const [p, r, l] = [Math.floor(at / (rank * k)), Math.floor(at / k) % rank, at % k];
           let sum = 0;
           for (let j = p === 0 ? 0 : ends[p - 1]!; j < ends[p]!; j++) sum += up[j * rank + r]! * dMerged[j * k + l]!;
           return before + scale * sum;
         }),
-        up: upBefore!.map((before, at) => {
+        up: upBefore.map((before, at) => {
           const [j, r] = [Math.floor(at / rank), at % rank];
           let sum = 0;
           for (let l = 0; l < k; l++) sum += dMerged[j * k + l]! * down[(part(j) * rank + r) * k + l]!;
@@ -281,13 +281,13 @@ const loraCheck: Check = {
       const weight = bench.input('w', w, [n, k]);
       const live = bench.live();
       const t = bench.output('t', [m, width]);
-      const gradientOfY = bench.input('dy', dy!, [m, n]);
+      const gradientOfY = bench.input('dy', dy, [m, n]);
       const lowRank = loraForward(bench.record, lora, { x: input, t, live, m, k });
       const y = bench.output('y', [m, n]);
-      linear(bench.record, { x: input, weight, y, live, bias: bench.input('bias', bias!), m, n, k, lora: lowRank });
+      linear(bench.record, { x: input, weight, y, live, bias: bench.input('bias', bias), m, n, k, lora: lowRank });
       const gradients = {
-        down: bench.input('dDown', downBefore!, [width, k]),
-        up: bench.input('dUp', upBefore!, [n, rank]),
+        down: bench.input('dDown', downBefore, [width, k]),
+        up: bench.input('dUp', upBefore, [n, rank]),
       };
       const u = bench.output('u', [m, width]);
       const back = loraBackward(bench.record, lora, gradients, { dy: gradientOfY, x: input, t, u, m, n, k });

@@ -44,6 +44,7 @@ it('the start: what is trained, on what, and the memory it takes', () => {
       seed: 3,
       adapter: 'a GPU',
       parameters: 5000,
+      trained: 5000,
       start: 'starter',
       memory: {
         microBatchTokens: 512,
@@ -59,6 +60,30 @@ it('the start: what is trained, on what, and the memory it takes', () => {
     'letter-sort, seed 3, 5000 parameters from starter, on a GPU, ' +
       '40 MiB of its memory (512 tokens at a time, activations computed again)',
   );
+});
+
+it('the start of a run with LoRA says what is trained', () => {
+  const parts = { weights: 1, gradients: 1, optimizer: 2, activations: 4, batch: 1, cache: 1, sampler: 1, copies: 0 };
+  const line = new ProgressLine().describe(
+    {
+      event: 'start',
+      env: 'letter-sort',
+      seed: 3,
+      adapter: 'a GPU',
+      parameters: 5000,
+      trained: 600,
+      start: 'starter',
+      memory: {
+        microBatchTokens: 512,
+        recompute: true,
+        bytes: 40 * 2 ** 20,
+        budgetBytes: 2 ** 30,
+        parts: { ...parts, readback: 1 },
+      },
+    },
+    4,
+  );
+  expect(line).toContain('5000 parameters from starter, an adapter of 600 is trained, on a GPU, ');
 });
 
 it('a step: reward, signal, rate and time left', () => {
