@@ -45,7 +45,7 @@ export async function modelFolder(name: string): Promise<FileSource> {
   const endpoint = hubEndpoint();
   if (isHubName(name)) return openModelOf(modelShelf(), name, { endpoint, onProgress: showProgress(name) });
   const cached = !existsSync(name) && OWNER_AND_NAME.test(name) && parseModelAddress(name, endpoint);
-  return (cached && (await openCached(modelShelf(), cached))) || diskFolder(name);
+  return (cached ? await openCached(modelShelf(), cached) : undefined) ?? diskFolder(name);
 }
 
 const OWNER_AND_NAME = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
