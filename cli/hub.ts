@@ -1,9 +1,9 @@
 /** @file Models of the hub where a folder on disk could be named as well: `hf:owner/name`. */
-import { existsSync } from 'node:fs';
 import { formatBytes } from '../src/kernels';
-import { HUB_PREFIX, openCached, openModelOf, parseModelAddress } from '../src/model';
+import { HUB_PREFIX, openModelOf } from '../src/model';
 import type { FileSource, ModelProgress } from '../src/model';
-import { diskFolder } from './files';
+import type { ModelSources } from '../src/rl';
+import { diskFolder, starterFolder } from './files';
 import { hubEndpoint, modelShelf } from './model_cache';
 import { duration } from './text';
 
@@ -38,14 +38,16 @@ export function isHubName(name: string): boolean {
 }
 
 /**
- * The folder of a model: one on disk or, after `hf:`, one of the hub, downloaded where it is not in the cache. `owner/name`,
- * as adapters call their base, is a folder or else a model of the cache: nothing is downloaded that was not asked for.
+ * The folder of a model: one on disk or, after `hf:`, one of the hub, downloaded where it is not in the cache.
+ * @param path where a folder's name leads
  */
-export async function modelFolder(name: string): Promise<FileSource> {
-  const endpoint = hubEndpoint();
-  if (isHubName(name)) return openModelOf(modelShelf(), name, { endpoint, onProgress: showProgress(name) });
-  const cached = !existsSync(name) && OWNER_AND_NAME.test(name) && parseModelAddress(name, endpoint);
-  return (cached ? await openCached(modelShelf(), cached) : undefined) ?? diskFolder(name);
+export async function modelFolder(name: string, path = (each: string) => each): Promise<FileSource> {
+  if (!isHubName(name)) return diskFolder(path(name));
+  return openModelOf(modelShelf(), name, { endpoint: hubEndpoint(), onProgress: showProgress(name) });
 }
 
-const OWNER_AND_NAME = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
+/** Where models are read from: the shipped starters, folders on disk, and the hub. */
+export const MODEL_SOURCES: ModelSources = {
+  starter: (env) => Promise.resolve(starterFolder(env)),
+  folder: (path) => modelFolder(path),
+};

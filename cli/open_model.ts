@@ -11,10 +11,9 @@ import type { DownloadProgress, FileSource, TransformersModel } from '../src/mod
 import { NoStarterError, findBase } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
 import { diskFolder, starterFolder, starterPath } from './files';
-import { isHubName, modelFolder } from './hub';
+import { MODEL_SOURCES, isHubName, modelFolder } from './hub';
 import { loadNative } from './native';
 import { ROOT, userPath } from './paths';
-import { SOURCES } from './sources';
 import { UsageError } from './usage_error';
 
 export interface ModelRequest {
@@ -102,7 +101,7 @@ async function openNative({ environment, model: name }: ModelRequest): Promise<O
   try {
     // A model of the hub is named by its commit: results say what they are of.
     const shown = isHubName(name) ? folder.name.slice(HUB_PREFIX.length) : shownName(path);
-    const native = await loadNative(gpu, folder, shown, findBase(SOURCES));
+    const native = await loadNative(gpu, folder, shown, findBase(MODEL_SOURCES));
     process.stderr.write(`${native.parameters} parameters from ${folder.name}, on ${gpu.adapterName}\n`);
     return {
       model: native.model,

@@ -10,6 +10,7 @@ export * from './init';
 export * from './lora';
 export * from './optimizer';
 export * from './parameters';
+export * from './passes';
 export * from './safetensors';
 export * from './folder_storage';
 export * from './storage';

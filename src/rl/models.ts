@@ -6,13 +6,13 @@ import type { Environment } from '../envs';
 import { allOrNothing } from '../kernels';
 import type { DeviceLimits, Gpu } from '../kernels';
 import {
+  HUB_PREFIX,
   TinyTokenizer,
   Weights,
-  hubIdOf,
   inLayerOrder,
-  initialAdapter,
   initialValues,
   isAdapter,
+  loraCode,
   tinyText,
 } from '../model';
 import type { GeneratorOptions, LoraConfig, ModelConfig, ModelText } from '../model';
@@ -116,9 +116,8 @@ function adapterOf(settings: TrainConfig, start: OpenedModel | undefined): LoraC
     );
   }
   const { rank, alpha, dropout, target_modules: targets, use_rslora: rslora } = lora;
-  const named = settings.base ?? (settings.start === 'starter' ? starterName(settings.env) : settings.start);
-  if (!given)
-    return { rank, alpha, dropout, rslora, targets: inLayerOrder(targets), baseModel: hubIdOf(named) ?? named };
+  const named = settings.base ?? (settings.start === 'starter' ? starterName(settings.env) : baseName(settings.start));
+  if (!given) return { rank, alpha, dropout, rslora, targets: inLayerOrder(targets), baseModel: named };
   const kept = [
     ['rank', given.rank],
     ['alpha', given.alpha],
@@ -135,6 +134,11 @@ function adapterOf(settings: TrainConfig, start: OpenedModel | undefined): LoraC
     );
   }
   return { ...given, dropout, baseModel: settings.base ?? given.baseModel };
+}
+
+/** What PEFT calls a base: models of the hub by their names alone. */
+function baseName(start: string): string {
+  return start.startsWith(HUB_PREFIX) ? start.slice(HUB_PREFIX.length).replace(/@.*/, '') : start;
 }
 
 /** Whether a setting of the reference is a checkpoint folder, and not a word. */
@@ -211,7 +215,7 @@ export async function fill(
   else policy.setWeights(initialValues(policy.weights, seed), 'initialisation');
   if (lora) {
     const { tensors, source } = start?.adapter ?? {
-      tensors: initialAdapter(config, lora, seed),
+      tensors: (await loraCode()).initialAdapter(config, lora, seed),
       source: 'a new adapter',
     };
     policy.setAdapter(tensors, source);

@@ -1,7 +1,7 @@
 /** @file Models and adapters found and read: what lies under an adapter, and what is said of one that is missing or does not fit. */
 import { beforeAll, expect, it } from 'vitest';
 import { starterFolder } from '../../cli/files';
-import { SOURCES } from '../../cli/sources';
+import { MODEL_SOURCES } from '../../cli/hub';
 import {
   CheckpointError,
   LORA_TARGETS,
@@ -45,7 +45,7 @@ const adapter = (more: Partial<LoraConfig> = {}, name = 'mine') => {
 
 /** Folders by path, and the shipped starters. */
 const sourcesOf = (folders: Record<string, FileSource>): ModelSources => ({
-  starter: (env) => SOURCES.starter(env),
+  starter: (env) => MODEL_SOURCES.starter(env),
   folder: (path) => Promise.resolve(folders[path] ?? filesOf(new Map(), path)),
 });
 

@@ -52,11 +52,6 @@ export function parseModelAddress(text: string, endpoint = DEFAULT_ENDPOINT): Mo
   return { id: path, revision: revision ?? DEFAULT_REVISION };
 }
 
-/** `owner/name` of a name after `hf:`: what other programs call the model. Undefined for what is no name of the hub. */
-export function hubIdOf(name: string): string | undefined {
-  return name.startsWith(HUB_PREFIX) ? splitAt(name.slice(HUB_PREFIX.length))[0] : undefined;
-}
-
 function splitAt(text: string): [path: string, revision: string | undefined] {
   const at = text.indexOf('@');
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
