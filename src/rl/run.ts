@@ -352,7 +352,8 @@ async function checkFit(config: TrainConfig, env: Environment, policy: Policy): 
       `${env.name} samples with top-k, top-p or min-p: a policy cannot be trained on tokens of a cut distribution`,
     );
   }
-  const prompt = policy.text.chat.render(env.promptFor(await env.example(0))).length;
+  const tools = env.toolSchemas();
+  const prompt = policy.text.chat.render(env.promptFor(await env.example(0)), { tools }).length;
   const reply = config.sampling.max_tokens ?? env.sampling.maxTokens ?? 1;
   const context = policy.config.maxPositions;
   if (prompt + reply > context) {
