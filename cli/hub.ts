@@ -1,6 +1,7 @@
 /** @file Models of the hub where a folder on disk could be named as well: `hf:owner/name`. */
+import { existsSync } from 'node:fs';
 import { formatBytes } from '../src/kernels';
-import { HUB_PREFIX, openModelOf } from '../src/model';
+import { CheckpointError, HUB_PREFIX, openCached, openModelOf, parseModelAddress } from '../src/model';
 import type { FileSource, ModelProgress } from '../src/model';
 import type { ModelSources } from '../src/rl';
 import { diskFolder, starterFolder } from './files';
@@ -37,13 +38,26 @@ export function isHubName(name: string): boolean {
   return name.startsWith(HUB_PREFIX);
 }
 
+/** A folder in a folder, or a model of the hub as adapters call their base. */
+const OWNER_AND_NAME = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
+
 /**
- * The folder of a model: one on disk or, after `hf:`, one of the hub, downloaded where it is not in the cache.
+ * The folder of a model: one on disk or, after `hf:`, one of the hub, downloaded where it is not in the cache. What is called
+ * `owner/name` and is no folder is one of the cache: nothing is downloaded that was not asked for.
  * @param path where a folder's name leads
+ * @throws HubError, StorageFullError; CheckpointError for `owner/name` that is nowhere
  */
 export async function modelFolder(name: string, path = (each: string) => each): Promise<FileSource> {
-  if (!isHubName(name)) return diskFolder(path(name));
-  return openModelOf(modelShelf(), name, { endpoint: hubEndpoint(), onProgress: showProgress(name) });
+  const endpoint = hubEndpoint();
+  if (isHubName(name)) return openModelOf(modelShelf(), name, { endpoint, onProgress: showProgress(name) });
+  const folder = path(name);
+  if (existsSync(folder) || !OWNER_AND_NAME.test(name)) return diskFolder(folder);
+  const cached = await openCached(modelShelf(), parseModelAddress(name, endpoint));
+  if (cached) return cached;
+  throw new CheckpointError(
+    `${name}: there is no such folder, nor a downloaded model of that name; \`terrarium models download ${name}\` ` +
+      'brings one of the hub',
+  );
 }
 
 /** Where models are read from: the shipped starters, folders on disk, and the hub. */

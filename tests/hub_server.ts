@@ -216,7 +216,7 @@ export async function serveHub(...models: ServedModel[]): Promise<HubServer> {
       if (fault.delay !== undefined) await new Promise((go) => setTimeout(go, fault.delay));
     }
     if (fault.stallAfter !== undefined) return;
-    if (end < body.byteLength) reply.destroy();
+    if (end < body.byteLength) reply.socket!.end();
     else reply.end();
   }
 
