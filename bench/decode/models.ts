@@ -1,6 +1,7 @@
 /** @file What is decoded: shapes, prompts and lengths. Weights are random, since only the work counts. */
 import type { ModelConfig } from '../../src/model';
 import { Random, deriveKey } from '../../src/random';
+import { MODELS } from '../scale/models';
 import { CONFIGS as TRAIN_CONFIGS } from '../train/configs';
 
 export interface DecodeConfig {
@@ -13,23 +14,8 @@ export interface DecodeConfig {
   rounds: number;
 }
 
-/** As published on the Hugging Face Hub, but for its context, which decides the size of rotary tables alone. */
-const SMOLLM2: ModelConfig = {
-  family: 'llama',
-  vocabSize: 49_152,
-  hiddenSize: 576,
-  layers: 30,
-  heads: 9,
-  kvHeads: 3,
-  headDim: 64,
-  intermediateSize: 1536,
-  rmsNormEps: 1e-5,
-  ropeTheta: 100_000,
-  maxPositions: 256,
-  tiedEmbeddings: true,
-  qkvBias: false,
-  qkNorm: false,
-};
+/** As published, but for its context, which decides the size of rotary tables alone. */
+const SMOLLM2: ModelConfig = { ...MODELS.find(({ name }) => name === 'SmolLM2-135M')!.config, maxPositions: 256 };
 
 export const DECODE_CONFIGS: Readonly<Record<string, DecodeConfig>> = {
   XS: { name: 'XS', model: TRAIN_CONFIGS.S!.model, promptTokens: 8, newTokens: 6, rollouts: 4, rounds: 1 },

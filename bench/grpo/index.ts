@@ -1,6 +1,6 @@
 /**
- * @file A GRPO step in its parts, with few groups and with many, and the memory of the run against its plan. reverse-text
- * from random weights: rewards differ within a group from the first step on, and replies are as long as they get.
+ * @file A GRPO step in its parts, with few groups and with many, and the memory of the run against its plan. The page's own
+ * model on reverse-text, from random weights: with a reward for likeness every group has a signal from the first step on.
  */
 import { completionTokens, seconds } from '../../src/envs';
 import type { Span } from '../../src/envs';
@@ -45,7 +45,9 @@ async function run({ gpu, counters }: Bench, series: GrpoSeries, steps: number):
   const before = gpu.liveBytes;
   const config = resolveConfig({
     env: 'reverse-text',
+    env_args: { reward: 'similarity', minLength: 16, maxLength: 24 },
     start: 'scratch',
+    model: { context: 96 },
     sft: { steps: 0, careless_steps: 0 },
     grpo: { steps, batch_size: series.rollouts, group_size: GROUP_SIZE, warmup_steps: 0 },
     eval: { interval: 0, examples: 1 },
