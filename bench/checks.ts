@@ -8,6 +8,7 @@ import { acquireNodeGpu } from '../cli/dawn';
 import { generationChecks } from '../tests/checks/generation';
 import { kernelChecks } from '../tests/checks/kernels';
 import { entropyCheck, lengthPenaltyCheck, lossesCheck } from '../tests/checks/oracle_losses';
+import { loraCheck, loraModelsCheck } from '../tests/checks/oracle_lora';
 import { backwardCheck, cacheCheck, forwardCheck } from '../tests/checks/oracle_model';
 import { adamwCheck, samplingCheck } from '../tests/checks/oracle_optim';
 import { failures } from '../tests/checks/report';
@@ -17,6 +18,8 @@ const ORACLE_CHECKS = [
   forwardCheck,
   cacheCheck,
   backwardCheck,
+  loraCheck,
+  loraModelsCheck,
   lossesCheck,
   lengthPenaltyCheck,
   entropyCheck,

@@ -18,7 +18,9 @@ export class ProgressLine {
     switch (event.event) {
       case 'start':
         return (
-          `${event.env}, seed ${event.seed}, ${event.parameters} parameters from ${event.start}, on ${event.adapter}, ` +
+          `${event.env}, seed ${event.seed}, ${event.parameters} parameters from ${event.start}, ` +
+          (event.trained === event.parameters ? '' : `an adapter of ${event.trained} is trained, `) +
+          `on ${event.adapter}, ` +
           `${formatBytes(event.memory.bytes)} of its memory (${describeCut(event.memory)})`
         );
       case 'sft':
@@ -40,6 +42,7 @@ export class ProgressLine {
           `entropy ${event.update ? event.update.entropy.toFixed(3) : '-'}  ` +
           `${Math.round(event.tokensPerSecond)} tokens/s  ${seconds.toFixed(1)} s/step  ` +
           `GPU idle ${Math.round((100 * event.idleSeconds) / seconds)}%  ${left.toFixed(0)} s left` +
+          (event.prefixBreaks > 0 ? `  ${event.prefixBreaks} turns rendered anew` : '') +
           (event.errors > 0 ? `  ${event.errors} FAILED ROLLOUTS` : '')
         );
       }

@@ -1,7 +1,8 @@
 /** @file The folder of a new run: taken before the work starts, and gone again when nothing came of it. */
 import { accessSync, constants, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { RunInUseError, RunStore } from '../src/rl';
+import { InUseError } from '../src/model';
+import { RunStore } from '../src/rl';
 import type { RunStorage, TrainConfig } from '../src/rl';
 import { OutputError, cannotWrite, notEmpty, removeEmpty } from './output';
 import { userPath } from './paths';
@@ -38,7 +39,7 @@ export function runAt(path: string): RunStorage {
 
 /**
  * Makes the folder, with those above it, and proves that it can be written to.
- * @throws OutputError when it holds something, or cannot be written to; RunInUseError
+ * @throws OutputError when it holds something, or cannot be written to; InUseError
  */
 export async function takeNewRun(path: string, config: TrainConfig): Promise<NewRun> {
   const folder = userPath(path);
@@ -48,7 +49,7 @@ export async function takeNewRun(path: string, config: TrainConfig): Promise<New
     created = mkdirSync(folder, { recursive: true });
     store = await RunStore.create(runAt(path), config);
   } catch (error) {
-    throw error instanceof RunInUseError ? error : cannotWrite(path, error);
+    throw error instanceof InUseError ? error : cannotWrite(path, error);
   }
   const found = readdirSync(folder).filter((name) => !name.startsWith(LOCK));
   if (found.length > 0) await store.release();

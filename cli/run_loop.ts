@@ -5,7 +5,8 @@
 import type { Environment } from '../src/envs';
 import { DeviceLostError } from '../src/kernels';
 import type { Gpu } from '../src/kernels';
-import { Diagnostician, Run, StorageFullError, metricOf, modelFolderOf } from '../src/rl';
+import { StorageFullError } from '../src/model';
+import { Diagnostician, Run, metricOf, modelFolderOf } from '../src/rl';
 import type {
   Diagnosis,
   Metric,
@@ -57,8 +58,8 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
   const { config, acquire, sources, environment, store, signal, onMetric } = options;
   let gpu = await acquire();
   let run = await Run.create(gpu, config, sources, environment);
-  await store?.requireSpace(run.policy.weights.parameterCount);
-  const modelAt = await modelFolderOf(run.policy);
+  await store?.requireSpace(run.policy.trainable.parameterCount);
+  const modelAt = modelFolderOf(run.policy);
   let snapshot = options.resume;
   let metrics: Metric[] = [];
   const diagnostician = new Diagnostician(config, { metrics: run.env.rubric.metricNames });

@@ -1,12 +1,13 @@
-/** @file A run's folder on disk. */
+/** @file A folder on disk that runs and downloaded models are kept in. */
 import { existsSync, readFileSync } from 'node:fs';
 import { link, mkdir, open, readFile, readdir, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { RunInUseError, StorageFullError } from '../src/rl';
-import type { RunStorage, StoredFile } from '../src/rl';
+import { InUseError, StorageFullError } from '../src/model';
+import type { FolderStorage, StoredFile } from '../src/model';
+import { diskFile } from './files';
 
-/** Names the process that writes to the run. */
+/** Names the process that writes to the folder. */
 export const LOCK = '.lock';
 
 /** Ending of a file that is being written. */
@@ -20,12 +21,13 @@ interface Holder {
 }
 
 /** @param path as the user wrote it; `folder`, where it leads */
-export function diskStorage(path: string, folder = path): RunStorage {
+export function diskStorage(path: string, folder = path): FolderStorage {
   const at = (file: string) => join(folder, file);
   return {
     name: path,
     files: () => filesBelow(folder, ''),
     read: async (file) => (existsSync(at(file)) ? new Uint8Array(await readFile(at(file))) : undefined),
+    open: (file) => diskFile(at(file)),
     write: (file, bytes) =>
       orFull(path, file, async () => {
         const part = at(file) + PART;
@@ -108,7 +110,7 @@ async function lock(path: string, folder: string): Promise<() => Promise<void>> 
       if (text === undefined) continue; // released this moment
       const holder = JSON.parse(text) as Holder;
       if (isAlive(holder)) {
-        throw new RunInUseError(
+        throw new InUseError(
           `${path} is being written to by process ${holder.pid} on ${holder.host}` +
             (holder.host === hostname() ? '' : `; if that one is gone, remove ${file}`),
         );

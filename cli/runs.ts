@@ -1,7 +1,6 @@
 /** @file `terrarium runs`: lists, compares, forks, deletes, exports and imports runs. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import {
   ConfigError,
@@ -19,6 +18,8 @@ import {
 } from '../src/rl';
 import type { RunSummary, TrainingComparison } from '../src/rl';
 import { formatBytes } from '../src/kernels';
+import { confirm } from './confirm';
+import { writeMerged } from './merge';
 import { OutputError, cannotWrite } from './output';
 import { userPath } from './paths';
 import { requireNew, runAt } from './run_folder';
@@ -33,6 +34,9 @@ export const RUNS_USAGE = `terrarium runs <command>
                                    terrarium train --resume NEW
   delete DIR [--yes]               removes a run; asks first
   export DIR [FILE.zip]            the whole run as one file
+  export DIR [NEW] --merge [--step N]
+                                   the adapter of a run with LoRA, merged into its base: a whole model in a new folder
+                                   (default <run>-merged), from the run's end or the checkpoint of a step
   import FILE.zip [--out NEW]      checks such a file and unpacks it (default runs/<name>)
 `;
 
@@ -45,6 +49,7 @@ export async function runsCommand(args: string[]): Promise<void> {
       step: { type: 'string' },
       set: { type: 'string', multiple: true, default: [] },
       yes: { type: 'boolean', default: false },
+      merge: { type: 'boolean', default: false },
     },
   });
   const [command = '', ...paths] = positionals;
@@ -67,6 +72,7 @@ export async function runsCommand(args: string[]): Promise<void> {
       return remove(paths[0]!, values.yes);
     case 'export':
       if (paths.length < 1 || paths.length > 2) throw new ConfigError('runs export: name one run, and a file for it');
+      if (values.merge) return merge(paths[0]!, paths[1] ?? `${nameOf(paths[0]!)}-merged`, stepOf(values.step));
       return exportTo(paths[0]!, paths[1] ?? `${nameOf(paths[0]!)}.zip`);
     case 'import':
       only(1, 'one file');
@@ -173,18 +179,6 @@ async function remove(path: string, yes: boolean): Promise<void> {
   if (foreign.length > 0) process.stderr.write(`${path} also holds ${foreign.join(', ')}, which stays.\n`);
 }
 
-/** Asks on the terminal; only a plain yes counts. */
-async function confirm(question: string): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const closed = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
-  try {
-    const answer = await Promise.race([terminal.question(`${question} [y/N] `), closed]);
-    return ['y', 'yes'].includes(answer.trim().toLowerCase());
-  } finally {
-    terminal.close();
-  }
-}
-
 async function exportTo(path: string, file: string): Promise<void> {
   const target = userPath(file);
   if (existsSync(target)) throw new OutputError(`${file} is there already; choose another name`);
@@ -197,6 +191,11 @@ async function exportTo(path: string, file: string): Promise<void> {
     throw cannotWrite(file, error);
   }
   process.stdout.write(`${file}: ${formatBytes(bytes.byteLength)}\n`);
+}
+
+async function merge(path: string, out: string, step: number | undefined): Promise<void> {
+  const { adapter, base } = await writeMerged(path, nameOf(path), out, step);
+  process.stdout.write(`${out}: ${adapter} merged into ${base}\n`);
 }
 
 async function importFrom(file: string, out: string | undefined): Promise<void> {

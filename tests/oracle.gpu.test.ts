@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { entropyCheck, lengthPenaltyCheck, lossesCheck } from './checks/oracle_losses';
+import { loraCheck, loraModelsCheck } from './checks/oracle_lora';
 import { backwardCheck, cacheCheck, forwardCheck } from './checks/oracle_model';
 import { adamwCheck, samplingCheck } from './checks/oracle_optim';
 import { failures } from './checks/report';
@@ -12,6 +13,8 @@ for (const check of [
   forwardCheck,
   cacheCheck,
   backwardCheck,
+  loraCheck,
+  loraModelsCheck,
   lossesCheck,
   lengthPenaltyCheck,
   entropyCheck,
@@ -42,6 +45,17 @@ it('what a check needs and does not find is a failure, not less to compare', asy
   expect(await failed(cacheCheck)).toEqual([`forward/${model}.safetensors is missing`]);
   expect(await failed(lossesCheck)).toEqual(['losses/extra.json is missing']);
   expect(await failed(entropyCheck)).toEqual(['losses/extra.json is missing']);
+
+  expect(await failed(loraModelsCheck)).toEqual([`backward/${model} is missing`]);
+  write('cases.json', { lora: {} });
+  cpSync(join(ORACLE_DIR, 'lora', model), join(dir, 'lora', model), { recursive: true });
+  expect(await failed(loraCheck)).toEqual([
+    `lora of ${model} in cases.json is missing`,
+    'lora in cases.json is missing',
+  ]);
+  const lora = { file: `lora/${model}.safetensors`, adapter: `lora/${model}`, rank: 4, alpha: 8, loss: 0 };
+  write('cases.json', { lora: { [model]: lora } });
+  expect(await failed(loraCheck)).toEqual([`lora/${model}.safetensors is missing`]);
 
   write('cases.json', { backward: {} });
   expect(await failed(backwardCheck)).toEqual([`backward of ${model} in cases.json is missing`]);

@@ -1,25 +1,20 @@
 /**
- * @file Runs in the browser's private file system (OPFS), in the same files as on disk: a folder per run. Only a worker can
- * write there. Nothing is renamed: a checkpoint counts once its manifest is there, and metrics only grow or are cut.
+ * @file Runs and models in the browser's private file system (OPFS), in the same files as on disk: a folder for each. Only a
+ * worker can write there. Nothing is renamed: a checkpoint counts once its manifest is there, and metrics only grow or are
+ * cut.
  */
-import { RunInUseError, StorageFullError } from '../../src/rl';
-import type { RunStorage, StoredFile } from '../../src/rl';
+import { InUseError, StorageFullError, blobFile } from '../../src/model';
+import type { FolderStorage, Shelf, StoredFile } from '../../src/model';
 import { memoryShelf } from './shelf';
-import type { RunShelf } from './shelf';
-
-const RUNS = 'runs';
 
 /** Times that a file is read before giving up on one that changes all the time. */
 const READS = 10;
 
-/** Before a run's name in the name of its lock. */
-const LOCKS = 'terrarium/';
-
 /** The browser's private file system or, in one that has none for this page, memory. */
-export async function openShelf(): Promise<RunShelf> {
+export async function openShelf(folder: 'runs' | 'models' = 'runs'): Promise<Shelf> {
   try {
     const root = await navigator.storage.getDirectory();
-    return opfsShelf(await root.getDirectoryHandle(RUNS, { create: true }));
+    return opfsShelf(await root.getDirectoryHandle(folder, { create: true }), `terrarium/${folder}/`);
   } catch (error) {
     // A private window may have no file system. The page says that nothing is kept.
     if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
@@ -27,7 +22,8 @@ export async function openShelf(): Promise<RunShelf> {
   }
 }
 
-function opfsShelf(root: FileSystemDirectoryHandle): RunShelf {
+/** @param locks before a folder's name in the name of its lock */
+function opfsShelf(root: FileSystemDirectoryHandle, locks: string): Shelf {
   return {
     lasts: true,
     names: async () => {
@@ -37,15 +33,15 @@ function opfsShelf(root: FileSystemDirectoryHandle): RunShelf {
     },
     inUse: async () => {
       const { held = [] } = await navigator.locks.query();
-      const names = held.map((each) => each.name ?? '').filter((each) => each.startsWith(LOCKS));
-      return new Set(names.map((each) => each.slice(LOCKS.length)));
+      const names = held.map((each) => each.name ?? '').filter((each) => each.startsWith(locks));
+      return new Set(names.map((each) => each.slice(locks.length)));
     },
-    at: (name) => opfsStorage(root, name),
+    at: (name) => opfsStorage(root, name, locks + name),
   };
 }
 
-/** The run of this name; its folder is made when something is written. */
-function opfsStorage(root: FileSystemDirectoryHandle, name: string): RunStorage {
+/** The folder of this name; it is made when something is written. */
+function opfsStorage(root: FileSystemDirectoryHandle, name: string, lockName: string): FolderStorage {
   /** The folder that a path lies in; undefined where there is none and none is to be made. */
   const folderOf = async (path: readonly string[], create: boolean) => {
     let folder = root;
@@ -85,6 +81,10 @@ function opfsStorage(root: FileSystemDirectoryHandle, name: string): RunStorage 
       const handle = await fileAt(path, false);
       return handle && contentOf(handle);
     },
+    open: async (path) => {
+      const handle = await fileAt(path, false);
+      return handle && blobFile(await handle.getFile());
+    },
     write: (path, bytes) =>
       change(path, (file) => {
         file.truncate(0);
@@ -103,7 +103,7 @@ function opfsStorage(root: FileSystemDirectoryHandle, name: string): RunStorage 
       const { quota, usage = 0 } = await navigator.storage.estimate();
       return quota === undefined ? undefined : Math.max(0, quota - usage);
     },
-    lock: () => lock(name),
+    lock: () => lock(lockName, name),
   };
 }
 
@@ -158,11 +158,11 @@ function full(name: string, path: string): StorageFullError {
 }
 
 /** Held by the worker: when it ends, however it ends, the browser lets go. */
-function lock(name: string): Promise<() => Promise<void>> {
+function lock(lockName: string, name: string): Promise<() => Promise<void>> {
   return new Promise((resolve, reject) => {
-    const held = navigator.locks.request(LOCKS + name, { ifAvailable: true }, (granted) => {
+    const held = navigator.locks.request(lockName, { ifAvailable: true }, (granted) => {
       if (!granted) {
-        reject(new RunInUseError(`${name} is in use, here or in another tab of this browser`));
+        reject(new InUseError(`${name} is in use, here or in another tab of this browser`));
         return undefined;
       }
       return new Promise<void>((release) => {

@@ -6,10 +6,19 @@
  */
 import { strToU8, zipSync } from 'fflate';
 import { DeviceLostError, Gpu, NoAdapterError } from '../../src/kernels';
-import { Generator, NativeModel, Weights, formatTinyCall } from '../../src/model';
-import type { ModelConfig } from '../../src/model';
-import { Diagnostician, Run, RunStore, modelFolderOf } from '../../src/rl';
-import type { Diagnosis, ModelFolder, ModelSources, OpenedRun, RunEvent, RunSnapshot, TrainConfig } from '../../src/rl';
+import { formatTinyCall } from '../../src/model';
+import type { NativeModel } from '../../src/model';
+import { Diagnostician, Run, RunStore, Sampler, modelFolderOf } from '../../src/rl';
+import type {
+  Diagnosis,
+  ModelFolder,
+  ModelSources,
+  OpenedRun,
+  Policy,
+  RunEvent,
+  RunSnapshot,
+  TrainConfig,
+} from '../../src/rl';
 import { PURPOSE, deriveKey } from '../../src/random';
 import type { Command, Notice, RunNotice, StarterInfo, Status } from '../protocol';
 import { EnvironmentEvals } from './environment_evals';
@@ -28,11 +37,11 @@ const ASKED_AT_ONCE = 64;
 
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
-/** A second model of the same shape that can be asked, with weights of zero. */
-async function reserveCopy(gpu: Gpu, model: ModelConfig, { memory }: TrainConfig) {
-  const weights = await Weights.create(gpu, model, 'starting weights');
+/** What the run starts from, as a second model that can be asked. */
+function reserveStart(policy: Policy, { memory }: TrainConfig): Promise<Sampler> {
   const slots = Math.min(ASKED_AT_ONCE, memory.slots ?? ASKED_AT_ONCE);
-  return { weights, generator: await Generator.create(weights, { slots, cacheBytes: memory.cache_mb * 2 ** 20 }) };
+  const options = { slots, cacheBytes: memory.cache_mb * 2 ** 20, cacheStorage: memory.cache_type };
+  return Sampler.create(policy, options, { name: 'before', label: 'starting weights' });
 }
 
 export class Session {
@@ -57,7 +66,7 @@ export class Session {
   #sources: ModelSources = sources;
   /** What is written down of the run, once it has begun. */
   #kept: KeptRun | undefined;
-  #before: { weights: Weights; generator: Generator; model: NativeModel } | undefined;
+  #before: Sampler | undefined;
   #recoveries = 0;
   /** GRPO steps done. */
   #step = 0;
@@ -161,7 +170,7 @@ export class Session {
     const { policy, env } = this.#run!;
     this.#diagnostician = new Diagnostician(config, { metrics: env.rubric.metricNames });
     opened?.metrics.forEach((metric) => this.#diagnostician!.observe(metric));
-    this.#modelAt = await modelFolderOf(policy);
+    this.#modelAt = modelFolderOf(policy);
     this.#post({
       type: 'opened',
       adapter: policy.gpu.adapterName,
@@ -201,7 +210,7 @@ export class Session {
   /** Makes the run, at its start or at its last snapshot. */
   async #createRun(config: TrainConfig): Promise<void> {
     const run = await Run.create(await this.#device(), config, this.#sources, undefined, {
-      alongside: (gpu, model) => reserveCopy(gpu, model, config),
+      alongside: (policy) => reserveStart(policy, config),
     });
     this.#run = run;
     this.#abort = new AbortController();
@@ -213,7 +222,7 @@ export class Session {
         run.policy.gpu.check(); // what a lost device had a part in did not happen
         await this.#kept?.checkpoint(snapshot, this.#modelAt!(snapshot));
         this.#snapshot = snapshot;
-        if (snapshot.step === 0 && snapshot.arrays.start) this.#before?.weights.writeFlat(snapshot.arrays.start); // after a warm-up
+        if (snapshot.step === 0 && snapshot.arrays.start) this.#before?.take(snapshot.arrays.start); // after a warm-up
       },
     });
     await this.#rememberStart(run);
@@ -225,12 +234,11 @@ export class Session {
 
   /** Keeps a copy of the weights the run starts from, to be asked beside the trained ones. */
   async #rememberStart(run: Run): Promise<void> {
-    const { policy } = run;
-    const { weights, generator } = await reserveCopy(policy.gpu, policy.config, run.config);
+    const before = await reserveStart(run.policy, run.config);
     const start = this.#snapshot?.arrays.start;
-    if (start) weights.writeFlat(start);
-    else weights.copyFrom(policy.weights);
-    this.#before = { weights, generator, model: new NativeModel('before', policy.text.chat, generator) };
+    if (start) before.take(start);
+    else before.follow(run.policy);
+    this.#before = before;
   }
 
   async #close(): Promise<void> {
@@ -238,8 +246,7 @@ export class Session {
     this.#kept = undefined;
     this.#sources = sources;
     this.#events = undefined;
-    this.#before?.generator.destroy();
-    this.#before?.weights.destroy();
+    this.#before?.destroy();
     this.#before = undefined;
     this.#run?.destroy();
     this.#run = undefined;
@@ -292,7 +299,7 @@ export class Session {
   async #keep(event: RunEvent): Promise<void> {
     const { config, policy } = this.#run!;
     if (!this.#kept) {
-      this.#kept = await KeptRun.begin(await this.shelf, config, policy.weights.parameterCount);
+      this.#kept = await KeptRun.begin(await this.shelf, config, policy.trainable.parameterCount);
       this.#post({ type: 'kept', id: this.#kept.id });
     }
     await this.#kept.record(event);

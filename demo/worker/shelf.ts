@@ -1,16 +1,8 @@
 /** @file Where the page's runs are kept: a storage per run, by name. */
+import type { Shelf } from '../../src/model';
 import { MemoryStorage } from '../../src/rl';
-import type { RunStorage } from '../../src/rl';
 
-export interface RunShelf {
-  /** Whether runs are there again after the page was closed. */
-  readonly lasts: boolean;
-  /** Names of all runs. */
-  names(): Promise<string[]>;
-  /** Names of those that somebody writes to now. */
-  inUse(): Promise<Set<string>>;
-  at(name: string): RunStorage;
-}
+export type RunShelf = Shelf;
 
 /** Runs that last as long as the page. */
 export function memoryShelf(): RunShelf {

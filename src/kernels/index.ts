@@ -1,6 +1,7 @@
 /** @file What the rest of Terrarium uses of the GPU. */
 export * from './adamw';
 export * from './attention';
+export * from './dropout';
 export * from './embedding';
 export * from './errors';
 export * from './gpu';
@@ -16,4 +17,5 @@ export * from './rope';
 export * from './sample';
 export * from './swiglu';
 export * from './tensor';
+export * from './upload';
 export { kernel } from './kernel';

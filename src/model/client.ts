@@ -1,5 +1,6 @@
 /** @file Our own model behind the interface that environments talk to. Calls in flight are batched on the GPU. */
 import type { ChatModel, Completion, CompletionRequest } from '../envs';
+import { promptOf } from './chat';
 import type { ChatFormat } from './chat';
 import type { Generator } from './generator';
 
@@ -11,22 +12,18 @@ export class NativeModel implements ChatModel {
   ) {}
 
   /**
-   * Renders the conversation (or only what is new in it), samples a reply, and returns it with its exact tokens.
+   * Renders the conversation (or only what is new in it, where its format allows that), samples a reply, and returns it
+   * with its exact tokens.
    * Without `maxTokens` a reply may fill the context.
-   * @throws ContextLengthError, TokenizerError, DeviceLostError
+   * @throws ContextLengthError, TokenizerError, TemplateError, DeviceLostError
    */
   async complete(
-    { messages, tools, sampling, key, previous }: CompletionRequest,
+    request: CompletionRequest,
     { signal }: { signal?: AbortSignal | undefined } = {},
   ): Promise<Completion> {
     const { chat, generator } = this;
-    const promptIds = previous
-      ? [
-          ...previous.tokens.promptIds,
-          ...previous.tokens.completionIds,
-          ...chat.renderContinuation(messages.slice(previous.messages), previous.ended),
-        ]
-      : chat.render(messages, { tools });
+    const { messages, tools, sampling, key, previous } = request;
+    const promptIds = promptOf(chat, request);
     const { temperature = 1, topK = 0, topP = 1, minP = 0 } = sampling;
     const room = generator.weights.config.maxPositions - promptIds.length;
     const maxTokens = sampling.maxTokens ?? Math.max(1, room); // no room at all: the generator says so

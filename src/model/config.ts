@@ -31,6 +31,8 @@ export interface ModelConfig {
   qkNorm: boolean;
   bosTokenId?: number | undefined;
   eosTokenId?: number | undefined;
+  /** Where there are several tokens that end a text: all of them, `eosTokenId` first. */
+  eosTokenIds?: readonly number[] | undefined;
 }
 
 const ARCHITECTURES: Record<string, ModelFamily> = {
@@ -39,7 +41,9 @@ const ARCHITECTURES: Record<string, ModelFamily> = {
   Qwen3ForCausalLM: 'qwen3',
 };
 
-const SUPPORTED = 'supported are Llama, Qwen2 and dense Qwen3 causal language models';
+const SUPPORTED =
+  'supported are dense causal language models: LlamaForCausalLM (Llama 2 and 3, SmolLM2), ' +
+  'Qwen2ForCausalLM (Qwen2, Qwen2.5) and Qwen3ForCausalLM (Qwen3)';
 
 /** Keys that change the computation, and the values under which they do not. */
 const NEUTRAL: Record<string, readonly unknown[]> = {
@@ -48,6 +52,7 @@ const NEUTRAL: Record<string, readonly unknown[]> = {
   mlp_bias: [false],
   use_sliding_window: [false],
   partial_rotary_factor: [1],
+  rope_interleaved: [false],
   final_logit_softcapping: [],
   num_experts: [],
   quantization_config: [],
@@ -144,6 +149,8 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
     const value: unknown = Array.isArray(raw[key]) ? (raw[key] as unknown[])[0] : raw[key];
     return typeof value === 'number' ? value : undefined;
   };
+  const eosTokens: unknown = raw.eos_token_id;
+  const eosTokenIds = Array.isArray(eosTokens) ? eosTokens.filter((id) => typeof id === 'number') : [];
   const config: ModelConfig = {
     family: family!,
     vocabSize: count('vocab_size'),
@@ -162,6 +169,7 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
     qkNorm: family === 'qwen3',
     bosTokenId: tokenId('bos_token_id'),
     eosTokenId: tokenId('eos_token_id'),
+    ...(eosTokenIds.length > 1 && { eosTokenIds }),
   };
   const parameters = countParameters(config);
   if (parameters > MAX_PARAMETERS) {
@@ -170,8 +178,14 @@ export function parseModelConfig(json: unknown, source = 'config.json'): ModelCo
   return config;
 }
 
-/** The config.json that transformers, vLLM and `parseModelConfig` read back. */
-export function formatModelConfig(config: ModelConfig): Record<string, unknown> {
+/** Names of number formats in config.json. */
+export type TorchDType = 'float32' | 'float16' | 'bfloat16';
+
+/**
+ * The config.json that transformers, vLLM and `parseModelConfig` read back.
+ * @param dtype what the weights beside it are stored as
+ */
+export function formatModelConfig(config: ModelConfig, dtype: TorchDType = 'float32'): Record<string, unknown> {
   const { ropeScaling } = config;
   const architecture = Object.entries(ARCHITECTURES).find(([, family]) => family === config.family)![0];
   return {
@@ -179,7 +193,7 @@ export function formatModelConfig(config: ModelConfig): Record<string, unknown> 
     attention_bias: config.qkvBias,
     attention_dropout: 0,
     bos_token_id: config.bosTokenId ?? null,
-    eos_token_id: config.eosTokenId ?? null,
+    eos_token_id: config.eosTokenIds ?? config.eosTokenId ?? null,
     head_dim: config.headDim,
     hidden_act: 'silu',
     hidden_size: config.hiddenSize,
@@ -202,7 +216,7 @@ export function formatModelConfig(config: ModelConfig): Record<string, unknown> 
       : null,
     rope_theta: config.ropeTheta,
     tie_word_embeddings: config.tiedEmbeddings,
-    torch_dtype: 'float32',
+    torch_dtype: dtype,
     use_cache: true,
     vocab_size: config.vocabSize,
   };

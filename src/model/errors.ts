@@ -9,3 +9,8 @@ export class CheckpointError extends Error {
 export class ContextLengthError extends Error {
   override name = 'ContextLengthError';
 }
+
+/** A chat template that does not render a conversation: the message is its own. */
+export class TemplateError extends Error {
+  override name = 'TemplateError';
+}

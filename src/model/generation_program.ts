@@ -17,7 +17,6 @@ import {
   copyPages,
   embedding,
   headLinear,
-  linear,
   pagedAttention,
   rmsnorm,
   rope,
@@ -27,6 +26,8 @@ import {
 } from '../kernels';
 import type { DType, Extent, Gpu, Program } from '../kernels';
 import type { ModelConfig } from './config';
+import type { Adapter } from './lora';
+import { PlainPasses } from './passes';
 import type { Weights } from './weights';
 
 export type CacheStorage = 'f32' | 'f16';
@@ -134,9 +135,10 @@ export class GenerationProgram {
     weights: Weights,
     state: GenerationState,
     kind: 'prefill' | 'decode',
+    adapter?: Adapter,
   ): Promise<GenerationProgram> {
     const record = new Recorder(weights.gpu, kind);
-    const generation = new GenerationProgram(record, weights, state, kind);
+    const generation = new GenerationProgram(record, weights, state, kind, adapter);
     generation.program = await record.finish({ keep: [generation.logits] });
     const { gpu } = weights;
     if (kind === 'prefill') {
@@ -149,7 +151,13 @@ export class GenerationProgram {
     return generation;
   }
 
-  private constructor(record: Recorder, weights: Weights, state: GenerationState, kind: 'prefill' | 'decode') {
+  private constructor(
+    record: Recorder,
+    weights: Weights,
+    state: GenerationState,
+    kind: 'prefill' | 'decode',
+    adapter: Adapter | undefined,
+  ) {
     const { config, capacity, pagesPerSlot, caches, pageTable, settings, results, control, ropes } = state;
     const { hiddenSize: dim, intermediateSize: width, rmsNormEps: eps, vocabSize: vocabulary } = config;
     const { headDim, heads: qHeads, kvHeads } = config;
@@ -170,6 +178,7 @@ export class GenerationProgram {
     this.copyPairs = u32('page copies', this.copies.capacity, 2);
 
     if (decode) advance(record, { state: state.state, ids, rowPlace, entries, live, control, slots });
+    const passes = adapter?.passes(record, rows, live) ?? new PlainPasses(record, rows, live);
     let hidden = record.tensor('hidden.0', [rows.capacity, dim]);
     embedding(record, { ids, weight: weights.embedding, out: hidden, live, rows, dim });
     weights.layers.forEach((layer, i) => {
@@ -180,25 +189,25 @@ export class GenerationProgram {
       const paged = { cache: caches[i]!, pageTable, rowPlace, live, pagesPerSlot };
       const shape = { qHeads, kvHeads, headDim };
       const norm = { live, rows, dim, eps };
+      const low = passes.activations(i, `layer ${i}`);
       const normed = tensor('normed', dim);
       rmsnorm(record, { x: hidden, weight: layer.inputNorm, y: normed, rstd: tensor('rstd', 1), ...norm });
       const qkv = tensor('qkv', qkvWidth);
-      const m = rows;
-      linear(record, { x: normed, weight: layer.qkv, bias: layer.qkvBias, y: qkv, live, m, n: qkvWidth, k: dim });
+      passes.linear(i, 'qkv', low, { x: normed, weight: layer.qkv, bias: layer.qkvBias, y: qkv, n: qkvWidth, k: dim });
       const q = tensor('q', qWidth);
       rope(record, { qkv, qk: q, table: ropes, norms: layer.qkNorm, paged, rows, eps, ...shape });
       const attended = tensor('attended', qWidth);
       pagedAttention(record, { q, out: attended, rows, ...paged, ...shape });
       const middle = tensor('middle', dim);
-      linear(record, { x: attended, weight: layer.out, y: middle, residual: hidden, live, m, n: dim, k: qWidth });
+      passes.linear(i, 'out', low, { x: attended, weight: layer.out, y: middle, residual: hidden, n: dim, k: qWidth });
       const mlpNormed = tensor('mlp normed', dim);
       rmsnorm(record, { x: middle, weight: layer.mlpNorm, y: mlpNormed, rstd: tensor('mlp rstd', 1), ...norm });
       const gateUp = tensor('gate up', 2 * width);
-      linear(record, { x: mlpNormed, weight: layer.gateUp, y: gateUp, live, m, n: 2 * width, k: dim });
+      passes.linear(i, 'gateUp', low, { x: mlpNormed, weight: layer.gateUp, y: gateUp, n: 2 * width, k: dim });
       const act = tensor('act', width);
       swiglu(record, { gateUp, act, live, rows, width });
       const output = record.tensor(`hidden.${i + 1}`, [rows.capacity, dim]);
-      linear(record, { x: act, weight: layer.down, y: output, residual: middle, live, m, n: dim, k: width });
+      passes.linear(i, 'down', low, { x: act, weight: layer.down, y: output, residual: middle, n: dim, k: width });
       hidden = output;
     });
     record.cut();

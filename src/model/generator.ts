@@ -26,6 +26,7 @@ import type { RandomKey } from '../random';
 import { ContextLengthError } from './errors';
 import { GenerationProgram, GenerationState, pageSize } from './generation_program';
 import type { GenerationCapacity } from './generation_program';
+import type { Adapter } from './lora';
 import { PagePool } from './pages';
 import type { Weights } from './weights';
 
@@ -116,6 +117,8 @@ export interface GeneratorOptions extends Partial<Omit<GenerationCapacity, 'page
   /** By default 256, or as many as their logits can be bound at once. */
   slots?: number | undefined;
   cacheBytes?: number;
+  /** Beside the weights. */
+  adapter?: Adapter | undefined;
 }
 
 /** DEFAULT_SLOTS, or as many as their logits can be bound at once. */
@@ -134,13 +137,14 @@ export class Generator {
   #queue: Sequence[] = [];
   #nextCacheId = 1;
   #loop: Promise<void> | undefined;
+  /** Resolves once the programs are recorded; they are not while the adapter is changed. */
+  #recorded: Promise<void> = Promise.resolve();
   #destroyed = false;
 
   private constructor(
     readonly weights: Weights,
     private readonly state: GenerationState,
-    private readonly prefill: GenerationProgram,
-    private readonly decode: GenerationProgram,
+    private programs: Programs,
   ) {
     this.#pool = new PagePool(state.capacity.pages);
     this.#freeSlots = Array.from({ length: state.capacity.slots }, (_, i) => i);
@@ -166,10 +170,47 @@ export class Generator {
     };
     return allOrNothing(async (own) => {
       const state = own(await GenerationState.create(gpu, config, capacity));
-      const prefill = own(await GenerationProgram.create(weights, state, 'prefill'));
-      const decode = own(await GenerationProgram.create(weights, state, 'decode'));
-      return new Generator(weights, state, prefill, decode);
+      return new Generator(weights, state, await recordPrograms(weights, state, options.adapter));
     });
+  }
+
+  /** What lies beside the weights. */
+  get adapter(): Adapter | undefined {
+    return this.programs.adapter;
+  }
+
+  /**
+   * Goes on with another adapter beside the same weights, or with none. What is asked meanwhile waits. The adapter stays the
+   * caller's; one whose values alone have changed needs no more than `invalidate`.
+   * @throws Error when sequences are in flight; GpuLimitError, GpuMemoryError, and the adapter is the old one then (or, where
+   * there is no room for that either, the generator destroyed)
+   */
+  async setAdapter(adapter: Adapter | undefined): Promise<void> {
+    this.#alive();
+    this.invalidate();
+    const changed = this.#recorded.then(() => this.#recordWith(adapter));
+    this.#recorded = changed.catch(() => undefined);
+    return changed;
+  }
+
+  async #recordWith(adapter: Adapter | undefined): Promise<void> {
+    const { weights, state, programs } = this;
+    if (adapter === programs.adapter) return;
+    this.#alive();
+    freePrograms(programs); // first: there may be no room for both
+    try {
+      this.programs = await recordPrograms(weights, state, adapter);
+    } catch (error) {
+      try {
+        this.programs = await recordPrograms(weights, state, programs.adapter);
+      } catch {
+        this.destroy(); // not even what fitted before does now: nothing can be sampled any more
+      }
+      throw error;
+    } finally {
+      if (this.#destroyed) freePrograms(this.programs);
+    }
+    this.#alive();
   }
 
   /**
@@ -202,14 +243,13 @@ export class Generator {
 
   /** Logits of the last prefill, [rows with logits, vocabulary]: for tests and for looking inside. */
   get logits(): Tensor {
-    return this.prefill.logits;
+    return this.programs.prefill.logits;
   }
 
   /** Frees everything; sequences in flight are rejected with GeneratorDestroyedError. */
   destroy(): void {
     this.#destroyed = true;
-    this.prefill.destroy();
-    this.decode.destroy();
+    freePrograms(this.programs);
     this.state.destroy();
   }
 
@@ -241,6 +281,7 @@ export class Generator {
     try {
       // Let everybody who is about to ask do so first: groups share their prompt only when admitted together.
       await nextTask();
+      await this.#recorded;
       while (this.#queue.length > 0 || this.#running.size > 0) {
         this.#alive();
         this.#dropAborted();
@@ -364,7 +405,7 @@ export class Generator {
 
   /** Cuts the new tokens of all gangs into chunks that fit a prefill submission. */
   #planPrefill(gangs: Gang[]): PrefillChunk[] {
-    const { rows: capacity, heads } = this.prefill;
+    const { rows: capacity, heads } = this.programs.prefill;
     const chunks: PrefillChunk[] = [];
     let chunk: PrefillChunk | undefined;
     for (const gang of gangs) {
@@ -394,10 +435,10 @@ export class Generator {
     this.#alive(); // an earlier chunk's readback may have taken a while
     const { gpu } = this.weights;
     const { results, control, capacity } = this.state;
+    const { prefill, decode } = this.programs;
     gpu.write(control.buffer, 0, Uint32Array.of(0));
     const submission = new Submission(gpu, 'generate');
     if (chunk) {
-      const { prefill } = this;
       const upload = (tensor: { buffer: GPUBuffer }, values: number[]) => {
         if (values.length > 0) gpu.write(tensor.buffer, 0, Uint32Array.from(values));
       };
@@ -422,8 +463,8 @@ export class Generator {
         (sequence) => sequence.request.sampling.maxTokens - sequence.ids.length - (sampledNow.has(sequence) ? 1 : 0),
       );
       steps = Math.min(capacity.steps, Math.max(0, ...left));
-      for (const extent of [this.decode.rows, this.decode.heads, this.decode.samples]) extent.set(running.length);
-      for (let i = 0; i < steps; i++) submission.run(this.decode.program);
+      for (const extent of [decode.rows, decode.heads, decode.samples]) extent.set(running.length);
+      for (let i = 0; i < steps; i++) submission.run(decode.program);
     }
     const tokens = submission.read(results, (steps + 1) * capacity.slots * RESULT_WORDS);
     const counters = submission.read(control);
@@ -478,6 +519,27 @@ export class Generator {
     const stopped = request.sampling.stopTokens.includes(ids.at(-1)!);
     sequence.resolve({ ids, logprobs, finishReason: stopped ? 'stop' : 'length', cacheId });
   }
+}
+
+/** What is recorded for weights and what lies beside them. */
+interface Programs {
+  adapter: Adapter | undefined;
+  prefill: GenerationProgram;
+  decode: GenerationProgram;
+}
+
+/** @throws GpuLimitError, GpuMemoryError; nothing is left allocated then */
+function recordPrograms(weights: Weights, state: GenerationState, adapter: Adapter | undefined): Promise<Programs> {
+  return allOrNothing(async (own) => ({
+    adapter,
+    prefill: own(await GenerationProgram.create(weights, state, 'prefill', adapter)),
+    decode: own(await GenerationProgram.create(weights, state, 'decode', adapter)),
+  }));
+}
+
+function freePrograms({ prefill, decode }: Programs): void {
+  prefill.destroy();
+  decode.destroy();
 }
 
 /** What each sampling setting must be, in words and as a test that NaN fails. */

@@ -1,7 +1,7 @@
-/** @file AdamW with global gradient clipping over a model's arenas, recorded once; rates change from step to step. */
+/** @file AdamW with global gradient clipping over the arenas of what is trained, recorded once; rates change from step to step. */
 import { Arena, Recorder, Tensor, adamw, allOrNothing } from '../kernels';
 import type { Program, Submission } from '../kernels';
-import { Weights } from './weights';
+import type { Parameters } from './parameters';
 
 export interface AdamWSettings {
   beta1: number;
@@ -30,18 +30,18 @@ export class AdamW {
 
   private constructor(
     readonly settings: AdamWSettings,
-    readonly gradients: Weights,
-    readonly expAvg: Weights,
-    readonly expAvgSq: Weights,
+    readonly gradients: Parameters,
+    readonly expAvg: Parameters,
+    readonly expAvgSq: Parameters,
     private readonly decay: Arena,
   ) {}
 
   /** @throws GpuLimitError, GpuMemoryError; nothing is left allocated then */
-  static create(parameters: Weights, gradients: Weights, settings: AdamWSettings): Promise<AdamW> {
-    const { gpu, config } = parameters;
+  static create(parameters: Parameters, gradients: Parameters, settings: AdamWSettings): Promise<AdamW> {
+    const { gpu } = parameters;
     return allOrNothing(async (own) => {
-      const expAvg = own(await Weights.create(gpu, config, 'exp_avg'));
-      const expAvgSq = own(await Weights.create(gpu, config, 'exp_avg_sq'));
+      const expAvg = own(await parameters.alike('exp_avg'));
+      const expAvgSq = own(await parameters.alike('exp_avg_sq'));
       const table = parameters.decayTable(settings.weightDecay);
       const decay = own(await Arena.create(gpu, 'weight decay', [new Tensor('decay', [table.length])]));
       gpu.write(decay.get('decay').buffer, 0, table);

@@ -173,6 +173,13 @@ export class TinyTokenizer {
   }
 }
 
+/** Whether a tokenizer.json is one of a small model of ours: it begins with our special tokens. */
+export function isTinyTokenizer(json: unknown): boolean {
+  const { added_tokens: added } = Object(json) as { added_tokens?: unknown };
+  const texts = Array.isArray(added) ? added.map((token) => (Object(token) as { content?: unknown }).content) : [];
+  return SPECIAL_TOKENS.every((token, i) => texts[i] === token);
+}
+
 const SPLIT = { behavior: 'Isolated', invert: false };
 
 /** A tokenizer whose words are single characters. */

@@ -3,7 +3,8 @@
  *
  * Reads top to bottom as the model does: embedding; per layer norm, qkv, rope, attention, out + residual, norm, gate and
  * up, SwiGLU, down + residual; final norm on the rows that carry loss; logits in chunks; loss; and back. Gradients are
- * added to an arena of the parameters' layout.
+ * added to an arena of the parameters' layout. With an adapter the weights are frozen: the only gradients are the adapter's,
+ * and the backward ends at the first layer's.
  */
 import {
   BEHAVIOUR_FIELDS,
@@ -16,8 +17,6 @@ import {
   embeddingBackward,
   headBackward,
   headLinear,
-  linear,
-  linearBackwardInput,
   linearBackwardWeight,
   logitsBackward,
   logprob,
@@ -33,7 +32,11 @@ import {
 } from '../kernels';
 import type { Extent, Gpu, LossParameters, Program, Tensor, Submission } from '../kernels';
 import type { PackedBatch } from './batch';
-import type { LayerWeights, Weights } from './weights';
+import type { Adapter, AdapterDropout } from './lora';
+import { PlainPasses } from './passes';
+import type { LayerMatrix, LowActivations, Passes, Product } from './passes';
+import { Weights } from './weights';
+import type { LayerWeights } from './weights';
 
 /** What one replay can hold. */
 export interface BatchCapacity {
@@ -53,6 +56,10 @@ export interface TrainProgramOptions extends BatchCapacity {
   recompute?: boolean;
   /** Keep every activation readable after a run, for tests: `tensors`. */
   inspect?: boolean;
+  /** Beside the weights, which are frozen then. */
+  adapter?: Adapter | undefined;
+  /** Prepare for leaving out some of the adapter's inputs: what `TrainProgram.dropout` says. */
+  dropout?: boolean;
 }
 
 /** Activations of one layer that the backward reads. */
@@ -70,6 +77,8 @@ interface LayerActivations {
   mlpNormed: Tensor;
   gateUp: Tensor;
   act: Tensor;
+  /** Of the adapter. */
+  low: LowActivations;
 }
 
 const DEFAULT_LOGITS_BYTES = 64 * 2 ** 20;
@@ -94,6 +103,8 @@ export class TrainProgram {
   };
   /** Log-probabilities are those of softmax(logits / temperature). */
   temperature = 1;
+  /** What is left out of the adapter's inputs; 0 wherever log-probabilities are compared. */
+  dropout: AdapterDropout = { rate: 0, key: [0, 0], firstToken: 0 };
   /** With `inspect` readable after a run: logits, hidden.0, hidden.1, ..., final_norm, and after a backward dlogprob. */
   readonly tensors = new Map<string, Tensor>();
 
@@ -109,14 +120,16 @@ export class TrainProgram {
   readonly #logprob: Tensor;
   readonly #entropy: Tensor;
   readonly #metrics: Tensor;
+  readonly #passes: Passes;
 
   /**
-   * @param gradients of the same model as `weights`; every run adds to them. Null: forward only
+   * @param gradients of what is trained: of `weights`, or with an adapter, of that. Every run adds to them. Null: forward
+   * only
    * @throws GpuLimitError, GpuMemoryError
    */
   static async create(
     weights: Weights,
-    gradients: Weights | null,
+    gradients: Weights | Adapter | null,
     options: TrainProgramOptions,
   ): Promise<TrainProgram> {
     const { gpu, config } = weights;
@@ -133,10 +146,15 @@ export class TrainProgram {
   private constructor(
     record: Recorder,
     readonly weights: Weights,
-    readonly gradients: Weights | null,
+    readonly gradients: Weights | Adapter | null,
     readonly options: TrainProgramOptions,
   ) {
     const { config } = weights;
+    const { adapter } = options;
+    /** Gradients of the weights: none where they are frozen. */
+    const own = gradients instanceof Weights ? gradients : undefined;
+    const low = gradients instanceof Weights ? undefined : (gradients ?? undefined);
+    if (gradients && !!adapter !== !!low) throw new Error('gradients must be of what is trained: weights or adapter');
     const { hiddenSize: dim, vocabSize: vocabulary, rmsNormEps: eps } = config;
     const tokens = (this.#tokens = record.extent('tokens', options.tokens));
     const rows = (this.#rows = record.extent('rows', options.rows));
@@ -158,6 +176,8 @@ export class TrainProgram {
       rowBegin: u32('row begin', this.#sequences.capacity + 1),
     });
     const live = (this.#live = u32('live', 1));
+    const mask = options.dropout ? () => this.dropout : undefined;
+    this.#passes = adapter?.passes(record, tokens, live, low, mask) ?? new PlainPasses(record, tokens, live);
     this.#table = record.input('rope table', [config.maxPositions, config.headDim]);
     this.#metrics = record.input('metrics', [LOSS_METRICS.length]);
 
@@ -171,8 +191,8 @@ export class TrainProgram {
       record.cut();
       const output = record.tensor(`hidden.${i + 1}`, [tokens.capacity, dim]);
       this.tensors.set(`hidden.${i + 1}`, output);
-      const a = this.#layerActivations(record, `layer ${i}`, hidden);
-      this.#layerForward(record, layer, a, output);
+      const a = this.#layerActivations(record, i, `layer ${i}`, hidden);
+      this.#layerForward(record, i, layer, a, output);
       activations.push(a);
       hidden = output;
     });
@@ -243,21 +263,23 @@ export class TrainProgram {
         x: chunk.normed,
         weight: head,
         dx: rowsOf(dnormed, chunk.offset, chunkRows),
-        dWeight: gradients.head,
+        dWeight: own?.head,
         rows: chunk.rows,
         vocabulary,
         dim,
       });
     }
-    rmsnormBackwardWeight(record, {
-      x: { tensor: hidden, stride: dim },
-      dy: { tensor: dnormed, stride: dim },
-      rstd: { tensor: finalRstd, stride: 1 },
-      gradient: gradients.finalNorm,
-      tokens: rows,
-      dim,
-      index,
-    });
+    if (own) {
+      rmsnormBackwardWeight(record, {
+        x: { tensor: hidden, stride: dim },
+        dy: { tensor: dnormed, stride: dim },
+        rstd: { tensor: finalRstd, stride: 1 },
+        gradient: own.finalNorm,
+        tokens: rows,
+        dim,
+        index,
+      });
+    }
     const dhidden = record.tensor('dhidden', [tokens.capacity, dim]);
     rmsnormBackward(record, {
       x: hidden,
@@ -274,24 +296,25 @@ export class TrainProgram {
       const layer = weights.layers[i]!;
       let a = activations[i]!;
       if (options.recompute) {
-        a = this.#layerActivations(record, `layer ${i} again`, a.input);
-        this.#layerForward(record, layer, a);
+        a = this.#layerActivations(record, i, `layer ${i} again`, a.input);
+        this.#layerForward(record, i, layer, a);
       }
-      this.#layerBackward(record, `layer ${i}`, layer, gradients.layers[i]!, a, dhidden);
+      this.#layerBackward(record, i, layer, own?.layers[i], a, dhidden);
     }
+    if (!own) return;
     record.cut();
     embeddingBackward(record, {
       dx: dhidden,
       distinctIds: input.distinctIds,
       begin: input.idBegin,
       order: input.idOrder,
-      gradient: gradients.embedding,
+      gradient: own.embedding,
       distinct: this.#distinct,
       dim,
     });
   }
 
-  #layerActivations(record: Recorder, name: string, input: Tensor): LayerActivations {
+  #layerActivations(record: Recorder, i: number, name: string, input: Tensor): LayerActivations {
     const { config } = this.weights;
     const { hiddenSize: dim, intermediateSize: width, headDim, heads: qHeads, kvHeads } = config;
     const tensor = (label: string, columns: number) =>
@@ -311,11 +334,12 @@ export class TrainProgram {
       mlpNormed: tensor('mlp normed', dim),
       gateUp: tensor('gate up', 2 * width),
       act: tensor('act', width),
+      low: this.#passes.activations(i, name),
     };
   }
 
   /** Computes a layer's activations, and its output where one is wanted: the backward reads all but that. */
-  #layerForward(record: Recorder, layer: LayerWeights, a: LayerActivations, output?: Tensor): void {
+  #layerForward(record: Recorder, i: number, layer: LayerWeights, a: LayerActivations, output?: Tensor): void {
     const { config } = this.weights;
     const { hiddenSize: dim, intermediateSize: width, rmsNormEps: eps, headDim, heads: qHeads, kvHeads } = config;
     const { input } = a;
@@ -324,9 +348,9 @@ export class TrainProgram {
     const qWidth = qHeads * headDim;
     const qkvWidth = (qHeads + 2 * kvHeads) * headDim;
     const common = { live, rows: tokens, dim, eps };
+    const linear = (matrix: LayerMatrix, product: Product) => this.#passes.linear(i, matrix, a.low, product);
     rmsnorm(record, { x: input, weight: layer.inputNorm, y: a.normed, rstd: a.inputRstd, ...common });
-    const m = tokens;
-    linear(record, { x: a.normed, weight: layer.qkv, bias: layer.qkvBias, y: a.qkv, live, m, n: qkvWidth, k: dim });
+    linear('qkv', { x: a.normed, weight: layer.qkv, bias: layer.qkvBias, y: a.qkv, n: qkvWidth, k: dim });
     rope(record, {
       qkv: a.qkv,
       qk: a.qk,
@@ -352,20 +376,23 @@ export class TrainProgram {
       kvHeads,
       headDim,
     });
-    linear(record, { x: a.attended, weight: layer.out, y: a.middle, residual: input, live, m, n: dim, k: qWidth });
+    linear('out', { x: a.attended, weight: layer.out, y: a.middle, residual: input, n: dim, k: qWidth });
     rmsnorm(record, { x: a.middle, weight: layer.mlpNorm, y: a.mlpNormed, rstd: a.mlpRstd, ...common });
-    linear(record, { x: a.mlpNormed, weight: layer.gateUp, y: a.gateUp, live, m, n: 2 * width, k: dim });
+    linear('gateUp', { x: a.mlpNormed, weight: layer.gateUp, y: a.gateUp, n: 2 * width, k: dim });
     swiglu(record, { gateUp: a.gateUp, act: a.act, live, rows: tokens, width });
-    if (!output) return;
-    linear(record, { x: a.act, weight: layer.down, y: output, residual: a.middle, live, m, n: dim, k: width });
+    if (output) linear('down', { x: a.act, weight: layer.down, y: output, residual: a.middle, n: dim, k: width });
+    else this.#passes.prepare(i, 'down', a.low, a.act, width);
   }
 
-  /** Turns `dhidden` from the gradient of the layer's output into that of its input, in place. */
+  /**
+   * Turns `dhidden` from the gradient of the layer's output into that of its input, in place. Where the weights are frozen
+   * nobody asks for the first layer's.
+   */
   #layerBackward(
     record: Recorder,
-    name: string,
+    i: number,
     layer: LayerWeights,
-    gradient: LayerWeights,
+    gradient: LayerWeights | undefined,
     a: LayerActivations,
     dhidden: Tensor,
   ): void {
@@ -373,46 +400,43 @@ export class TrainProgram {
     const { hiddenSize: dim, intermediateSize: width, headDim, heads: qHeads, kvHeads } = config;
     const tokens = this.#tokens;
     const live = this.#live;
-    const tensor = (label: string, columns: number) => record.tensor(`${name} ${label}`, [tokens.capacity, columns]);
+    const tensor = (label: string, columns: number) => record.tensor(`layer ${i} ${label}`, [tokens.capacity, columns]);
     const qWidth = qHeads * headDim;
     const qkvWidth = (qHeads + 2 * kvHeads) * headDim;
     const qkHeads = qHeads + kvHeads;
-    /** y = x W^T: dx and dW from dy; `n` outputs, `k` inputs. */
+    /** y = x W^T: dx (where wanted) from dy, and dW or the adapter's gradients; `n` outputs, `k` inputs. */
     const linearBackward = (
-      dy: Tensor,
-      x: Tensor,
-      weight: Tensor,
-      dWeight: Tensor,
-      dx: Tensor,
-      n: number,
-      k: number,
+      matrix: LayerMatrix,
+      { dy, x, dx, n, k }: { dy: Tensor; x: Tensor; dx: Tensor | undefined; n: number; k: number },
     ) => {
-      linearBackwardInput(record, { dy, weight, dx, m: tokens, n: k, k: n });
-      linearBackwardWeight(record, { dy, x, dWeight, m: n, n: k, k: tokens });
+      this.#passes.backward(i, matrix, a.low, { dy, x, weight: layer[matrix], dx, n, k });
+      if (gradient) linearBackwardWeight(record, { dy, x, dWeight: gradient[matrix], m: n, n: k, k: tokens });
     };
-    const normBackward = (x: Tensor, weight: Tensor, rstd: Tensor, dy: Tensor, dWeight: Tensor) => {
-      rmsnormBackwardWeight(record, {
-        x: { tensor: x, stride: dim },
-        dy: { tensor: dy, stride: dim },
-        rstd: { tensor: rstd, stride: 1 },
-        gradient: dWeight,
-        tokens,
-        dim,
-      });
+    const normBackward = (x: Tensor, weight: Tensor, rstd: Tensor, dy: Tensor, dWeight: Tensor | undefined) => {
+      if (dWeight) {
+        rmsnormBackwardWeight(record, {
+          x: { tensor: x, stride: dim },
+          dy: { tensor: dy, stride: dim },
+          rstd: { tensor: rstd, stride: 1 },
+          gradient: dWeight,
+          tokens,
+          dim,
+        });
+      }
       rmsnormBackward(record, { x, weight, rstd, dy, dx: dhidden, rows: tokens, dim });
     };
 
     // MLP
     const dact = tensor('dact', width);
-    linearBackward(dhidden, a.act, layer.down, gradient.down, dact, dim, width);
+    linearBackward('down', { dy: dhidden, x: a.act, dx: dact, n: dim, k: width });
     swigluBackward(record, { gateUp: a.gateUp, dact, live, rows: tokens, width });
     const dmlpNormed = tensor('dmlp normed', dim);
-    linearBackward(a.gateUp, a.mlpNormed, layer.gateUp, gradient.gateUp, dmlpNormed, 2 * width, dim);
-    normBackward(a.middle, layer.mlpNorm, a.mlpRstd, dmlpNormed, gradient.mlpNorm);
+    linearBackward('gateUp', { dy: a.gateUp, x: a.mlpNormed, dx: dmlpNormed, n: 2 * width, k: dim });
+    normBackward(a.middle, layer.mlpNorm, a.mlpRstd, dmlpNormed, gradient?.mlpNorm);
 
     // Attention
     const dattended = tensor('dattended', qWidth);
-    linearBackward(dhidden, a.attended, layer.out, gradient.out, dattended, dim, qWidth);
+    linearBackward('out', { dy: dhidden, x: a.attended, dx: dattended, n: dim, k: qWidth });
     const dqk = tensor('dqk', qkHeads * headDim);
     const dqkv = tensor('dqkv', qkvWidth);
     attentionBackward(record, {
@@ -436,7 +460,7 @@ export class TrainProgram {
     const norms = layer.qkNorm;
     const rotated = { dqk, dqkv, positions, table: this.#table, norms, qkv: a.qkv, rstd: a.qkRstd };
     ropeBackward(record, { ...rotated, rows: tokens, qHeads, kvHeads, headDim });
-    if (gradient.qkNorm && a.qkRstd) {
+    if (gradient?.qkNorm && a.qkRstd) {
       const stride = gradient.qkNorm.shape[1]!;
       [
         { heads: qHeads, firstHead: 0, row: 0 },
@@ -453,11 +477,11 @@ export class TrainProgram {
         });
       });
     }
-    if (gradient.qkvBias)
+    if (gradient?.qkvBias)
       biasGradient(record, { dy: dqkv, gradient: gradient.qkvBias, rows: tokens, columns: qkvWidth });
-    const dnormed = tensor('dnormed', dim);
-    linearBackward(dqkv, a.normed, layer.qkv, gradient.qkv, dnormed, qkvWidth, dim);
-    normBackward(a.input, layer.inputNorm, a.inputRstd, dnormed, gradient.inputNorm);
+    const dnormed = gradient || i > 0 ? tensor('dnormed', dim) : undefined;
+    linearBackward('qkv', { dy: dqkv, x: a.normed, dx: dnormed, n: qkvWidth, k: dim });
+    if (dnormed) normBackward(a.input, layer.inputNorm, a.inputRstd, dnormed, gradient?.inputNorm);
   }
 
   /**

@@ -4,13 +4,14 @@
  * Projections that read the same input lie next to each other (q, k, v; gate, up) and are one matrix to the kernels.
  * Gradients, moments and snapshots are arenas of the same layout.
  */
-import { Arena, DECAY_BLOCK, Q8_BLOCK, Submission, Tensor, bytesOf, normStride, rangeOf } from '../kernels';
+import { Arena, Q8_BLOCK, Tensor, normStride } from '../kernels';
 import type { Gpu } from '../kernels';
 import type { ModelConfig } from './config';
 import { countParameters } from './config';
 import { CheckpointError } from './errors';
-import { FILE_TYPE, StorageError, WEIGHT_BYTES, convert, unpack } from './storage';
-import type { Storage, WeightType } from './storage';
+import { FlatParameters } from './parameters';
+import type { NamedTensor, TensorValues } from './parameters';
+import type { Storage } from './storage';
 
 /** Parameters of one layer, as the kernels read them. */
 export interface LayerWeights {
@@ -30,17 +31,6 @@ export interface LayerWeights {
   gateUp: Tensor;
   /** [hidden, intermediate] */
   down: Tensor;
-}
-
-/** One Hugging Face tensor: which arena tensor it is part of, and where. */
-export interface NamedTensor {
-  name: string;
-  shape: number[];
-  tensor: Tensor;
-  /** First element inside `tensor`. */
-  offset: number;
-  /** Subject to weight decay: matrices are, norms and biases are not (as in the Hugging Face Trainer). */
-  decayed: boolean;
 }
 
 function layOut(config: ModelConfig, storage: Storage = 'f32') {
@@ -116,8 +106,10 @@ function layOut(config: ModelConfig, storage: Storage = 'f32') {
   return { named, tensors, embedding, layers, finalNorm, head };
 }
 
-/** Values by Hugging Face name, in the order of the arena. */
-export type TensorValues = Map<string, { shape: number[]; values: Float32Array<ArrayBuffer> }>;
+/** Names and shapes of a model's tensors, in the order of the arena. */
+export function tensorShapes(config: ModelConfig): { name: string; shape: number[] }[] {
+  return layOut(config).named.map(({ name, shape }) => ({ name, shape }));
+}
 
 /**
  * Checks names and shapes against a config, without a device: what a config claims is not worth reserving memory for
@@ -158,8 +150,7 @@ function checkNamed(
 }
 
 /** Parameters, or anything of their layout: gradients, moments, a reference snapshot. */
-export class Weights {
-  readonly named: readonly NamedTensor[];
+export class Weights extends FlatParameters {
   readonly embedding: Tensor;
   readonly layers: readonly LayerWeights[];
   readonly finalNorm: Tensor;
@@ -167,15 +158,15 @@ export class Weights {
   readonly head: Tensor;
 
   private constructor(
-    readonly gpu: Gpu,
+    gpu: Gpu,
     readonly config: ModelConfig,
-    readonly label: string,
+    label: string,
     /** Of the matrices; norms and biases are f32. */
     readonly storage: Storage,
-    readonly arena: Arena,
+    arena: Arena,
     layout: ReturnType<typeof layOut>,
   ) {
-    this.named = layout.named;
+    super(gpu, label, arena, layout.named);
     this.embedding = layout.embedding;
     this.layers = layout.layers;
     this.finalNorm = layout.finalNorm;
@@ -192,7 +183,7 @@ export class Weights {
     gpu: Gpu,
     config: ModelConfig,
     label = 'parameters',
-    { storage = 'f32' }: { storage?: Storage } = {},
+    { storage = 'f32' }: { storage?: Storage | undefined } = {},
   ): Promise<Weights> {
     const layout = layOut(config, storage);
     checkStorage(layout.named, storage, config);
@@ -205,153 +196,13 @@ export class Weights {
     return countParameters(this.config);
   }
 
-  /**
-   * Replaces all values. Checks every name, shape and value before the first write.
-   * @param source where the values come from, for messages
-   * @throws CheckpointError naming the tensor: missing, extra, of another shape, or not finite
-   */
-  write(values: TensorValues, source: string): void {
+  alike(label: string): Promise<Weights> {
+    return Weights.create(this.gpu, this.config, label, { storage: this.storage });
+  }
+
+  protected check(values: TensorValues, source: string): void {
     checkNamed(values, this.named, this.config, source);
-    for (const { name } of this.named) {
-      const { values: numbers } = values.get(name)!;
-      const broken = numbers.findIndex((value) => !Number.isFinite(value));
-      if (broken >= 0) throw new CheckpointError(`${source}: tensor ${name} holds ${numbers[broken]} at ${broken}`);
-    }
-    for (const { name } of this.named) {
-      const { buffer, byteOffset, byteLength } = values.get(name)!.values;
-      this.writeElements(name, 0, new Uint8Array(buffer, byteOffset, byteLength), 'F32', source);
-    }
   }
-
-  /**
-   * Writes consecutive elements of a tensor, converted to how it is kept.
-   * @param first element; a multiple of 64. Only a tensor's last elements may be of another number.
-   * @param bytes elements of the file's type
-   * @param source where they come from, for messages
-   * @throws CheckpointError naming the tensor, for a value that is not finite or cannot be kept without loss
-   */
-  writeElements(name: string, first: number, bytes: Uint8Array, type: WeightType, source = this.label): void {
-    const entry = this.entry(name);
-    const { tensor, offset, shape } = entry;
-    const count = bytes.byteLength / WEIGHT_BYTES[type];
-    if (first % 64 !== 0 || first + count > shape.reduce((product, size) => product * size, 1)) {
-      throw new RangeError(`${name}: ${count} elements from ${first} on`);
-    }
-    try {
-      const packed = convert(bytes, type, tensor.dtype);
-      this.gpu.write(tensor.buffer, tensor.offset + bytesOf(offset + first, tensor.dtype), packed);
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      throw new CheckpointError(`${source}: tensor ${name}, from element ${first} on: ${error.message}`);
-    }
-  }
-
-  /**
-   * Elements of a tensor as they are after everything submitted so far, in the file type that holds them exactly.
-   * @param first element; a multiple of 64
-   */
-  async readElements(
-    name: string,
-    first: number,
-    count: number,
-  ): Promise<{ type: WeightType; bytes: Uint8Array<ArrayBuffer> }> {
-    const { tensor, offset } = this.entry(name);
-    const begin = tensor.offset + bytesOf(offset + first, tensor.dtype);
-    const words = bytesOf(count, tensor.dtype) / 4;
-    const submission = new Submission(this.gpu, `read ${this.label}`);
-    const read = submission.read(new Tensor(name, [words]).place(tensor.buffer, begin));
-    submission.submit();
-    const bytes = new Uint8Array(await read);
-    const storage = tensor.dtype as Storage;
-    const type = FILE_TYPE[storage];
-    if (storage === 'q8') return { type, bytes: new Uint8Array(unpack(bytes, 'q8', count).buffer) };
-    return { type, bytes: bytes.subarray(0, count * WEIGHT_BYTES[type]) };
-  }
-
-  /** @throws RangeError for a name that this model has not */
-  entry(name: string): NamedTensor {
-    const entry = this.named.find((candidate) => candidate.name === name);
-    if (!entry) throw new RangeError(`no tensor ${name} in a ${this.config.family} model`);
-    return entry;
-  }
-
-  /** Replaces the flat arena, padding included: what `readFlat` returned. */
-  writeFlat(words: Float32Array<ArrayBuffer>): void {
-    this.arena.write(words);
-  }
-
-  /** The flat arena as it is after everything submitted so far. */
-  async readFlat(): Promise<Float32Array<ArrayBuffer>> {
-    return readArena(this.arena);
-  }
-
-  /** Values by Hugging Face name, as f32 whatever they are kept in. */
-  async read(): Promise<TensorValues> {
-    return this.split(await this.readFlat());
-  }
-
-  /** Cuts a flat arena into tensors by Hugging Face name. */
-  split(flat: Float32Array<ArrayBuffer>): TensorValues {
-    const bytes = new Uint8Array(flat.buffer, flat.byteOffset, flat.byteLength);
-    return new Map(
-      this.named.map(({ name, shape, tensor, offset }) => {
-        const begin = this.arena.wordOf(tensor) * 4 + bytesOf(offset, tensor.dtype);
-        const length = shape.reduce((product, size) => product * size, 1);
-        const own = bytes.subarray(begin, begin + bytesOf(length, tensor.dtype));
-        return [name, { shape, values: unpack(own, tensor.dtype, length) }];
-      }),
-    );
-  }
-
-  /** Fills with zeros, in a submission of its own unless one is given. */
-  clear(submission?: Submission): void {
-    const given = submission ?? new Submission(this.gpu, `clear ${this.label}`);
-    for (const piece of this.arena.flat()) given.clear(piece);
-    if (!submission) given.submit();
-  }
-
-  /** Copies another arena of the same layout, on the GPU. */
-  copyFrom(other: Weights): void {
-    const submission = new Submission(this.gpu, `copy ${other.label} to ${this.label}`);
-    const targets = this.arena.flat();
-    other.arena.flat().forEach((piece, i) => submission.copy(piece, targets[i]!));
-    submission.submit();
-  }
-
-  /** Weight decay per DECAY_BLOCK elements of the arena. */
-  decayTable(decay: number): Float32Array<ArrayBuffer> {
-    const table = new Float32Array(this.arena.length / DECAY_BLOCK);
-    for (const { tensor, decayed } of this.named) {
-      if (!decayed) continue;
-      const begin = this.arena.wordOf(tensor) / DECAY_BLOCK;
-      table.fill(decay, begin, begin + Math.ceil(tensor.length / DECAY_BLOCK));
-    }
-    return table;
-  }
-
-  destroy(): void {
-    this.arena.destroy();
-  }
-}
-
-/** Bytes of one readback of a long arena: few enough that the copies do not add up, many enough to be fast. */
-export const READ_BYTES = 64 * 2 ** 20;
-
-/** A whole arena, read piece by piece. */
-async function readArena(arena: Arena): Promise<Float32Array<ArrayBuffer>> {
-  const words = new Float32Array(arena.length);
-  let at = 0;
-  for (const flat of arena.flat()) {
-    for (let begin = 0; begin < flat.length; begin += READ_BYTES / 4) {
-      const submission = new Submission(arena.gpu, `read ${arena.label}`);
-      const read = submission.read(rangeOf(flat, begin, Math.min(flat.length, begin + READ_BYTES / 4)));
-      submission.submit();
-      const part = new Float32Array(await read);
-      words.set(part, at);
-      at += part.length;
-    }
-  }
-  return words;
 }
 
 /** @throws CheckpointError when the parts of fused matrices do not begin on whole words, or whole blocks of q8 */

@@ -45,6 +45,8 @@ export const PURPOSE = {
   evaluation: 7,
   seat: 8,
   judge: 9,
+  adapter: 10,
+  dropout: 11,
 } as const;
 
 /** The key at the end of a path: `deriveKey(seed, PURPOSE.sampling, draw, example, rollout, seat)`. */

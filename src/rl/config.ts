@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { LIBRARY } from '../envs';
+import { LORA_TARGETS, STORAGES } from '../model';
 import { ADVANTAGE_NAMES } from './advantages';
 import { POLICY_LOSS_NAMES } from './losses';
 import { PRESETS } from './presets';
@@ -40,6 +41,23 @@ const modelSchema = z.strictObject({
     .describe('Words of the tokenizer instead of an alphabet; text is cut into the longest that fits'),
 });
 
+const loraSchema = z.strictObject({
+  rank: count.default(16).describe('Rank of the adapter (r in PEFT)'),
+  alpha: z.number().positive().default(32).describe('The adapter counts alpha / rank times'),
+  dropout: z
+    .number()
+    .nonnegative()
+    .lt(1)
+    .default(0)
+    .describe("Share of the adapter's inputs left out in supervised steps; everywhere else it is 0"),
+  target_modules: z
+    .array(z.enum(LORA_TARGETS))
+    .min(1)
+    .default([...LORA_TARGETS])
+    .describe('Matrices of every layer that get an adapter'),
+  use_rslora: z.boolean().default(false).describe('The adapter counts alpha / sqrt(rank) times instead'),
+});
+
 const sftSchema = z.strictObject({
   steps: countOrZero.default(0).describe('Supervised steps at most; 0 = none'),
   target: rate.default(0.95).describe('Stop once the eval at temperature 1 reaches this'),
@@ -48,6 +66,10 @@ const sftSchema = z.strictObject({
   warmup_steps: countOrZero.default(20).describe('Steps of linear warm-up'),
   eval_interval: count.default(25).describe('Steps between evals of the target'),
   eval_examples: count.default(200).describe('Held-out tasks per such eval'),
+  always: z
+    .boolean()
+    .default(false)
+    .describe('Also where start is a checkpoint; otherwise only random weights are warmed up'),
   careless: rate.default(0).describe('Share of deliberate mistakes in the second phase'),
   careless_steps: countOrZero.default(0).describe('Steps of the second, careless phase'),
   careless_lr: learningRate.default(7e-4).describe('Learning rate of the second phase'),
@@ -86,7 +108,9 @@ const grpoSchema = z.strictObject({
     .string()
     .min(1)
     .default('start')
-    .describe('Of the KL, or teacher of distill: start, best (the best eval so far), or a checkpoint folder'),
+    .describe(
+      'Of the KL, or teacher of distill: start, best (the best eval so far), a checkpoint folder or hf:owner/name',
+    ),
   reference_sync_interval: countOrZero
     .default(0)
     .describe('Steps after which the reference becomes the policy of that time; 0 = never'),
@@ -143,6 +167,10 @@ const memorySchema = z.strictObject({
     .enum(['auto', 'on', 'off'])
     .default('auto')
     .describe('Compute activations again in the backward pass instead of keeping them; auto = where nothing else fits'),
+  base_storage: z
+    .enum(['auto', ...STORAGES])
+    .default('auto')
+    .describe('How frozen weights under an adapter are kept; auto = as in their file, q8 rounds them to 8 bits'),
   slots: count
     .optional()
     .describe(
@@ -176,7 +204,23 @@ const trainSchema = z.strictObject({
   start: z
     .string()
     .default('starter')
-    .describe('starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder'),
+    .describe(
+      'starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder, hf:owner/name, or a ' +
+        'folder with a PEFT adapter, which is trained on',
+    ),
+  base: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Folder of the model under an adapter in start; default: what the adapter's own config names"),
+  seq_len: count
+    .optional()
+    .describe("Longest sequence of the run, in tokens; default: the model's own, and at most 2048"),
+  method: z
+    .enum(['full', 'lora'])
+    .default('full')
+    .describe('full = train every weight, lora = train a low-rank adapter beside frozen weights'),
+  lora: loraSchema.prefault({}),
   model: modelSchema.prefault({}),
   sft: sftSchema.prefault({}),
   grpo: grpoSchema.prefault({}),
@@ -218,9 +262,31 @@ export function resolveConfig(...layers: readonly ConfigLayer[]): TrainConfig {
 }
 
 /** Settings that are fine one by one and impossible together. */
-function checkTogether({ grpo, model, start, sft, eval: evals, difficulty, curriculum }: TrainConfig): void {
+function checkTogether(config: TrainConfig): void {
+  const { grpo, model, method, lora, memory, start, sft, eval: evals, difficulty, curriculum } = config;
   const problems: string[] = [];
   const refuse = (when: boolean, problem: string) => void (when && problems.push(problem));
+  const changed = method === 'full' ? changedFrom(LORA_DEFAULTS, lora) : [];
+  refuse(
+    changed.length > 0,
+    `${changed.map((key) => `lora.${key}`).join(', ')} with method "full": there is no adapter; set method to "lora"`,
+  );
+  refuse(
+    method === 'full' && memory.base_storage !== 'auto',
+    `memory.base_storage "${memory.base_storage}" with method "full": no weights are frozen; set method to "lora"`,
+  );
+  refuse(
+    method === 'lora' && start === 'scratch',
+    'method "lora" with start "scratch": an adapter needs a model that knows something; set start to a checkpoint',
+  );
+  refuse(
+    config.base !== undefined && (start === 'starter' || start === 'scratch'),
+    `base with start "${start}": only an adapter in start has a base of its own`,
+  );
+  refuse(
+    new Set(lora.target_modules).size < lora.target_modules.length,
+    `lora.target_modules names a matrix twice: ${lora.target_modules.join(', ')}`,
+  );
   refuse(
     grpo.batch_size % grpo.group_size !== 0,
     `grpo.batch_size ${grpo.batch_size} is not a multiple of grpo.group_size ${grpo.group_size}`,
@@ -276,6 +342,15 @@ function checkTogether({ grpo, model, start, sft, eval: evals, difficulty, curri
     'curriculum: stages must be in the order of from_step',
   );
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+}
+
+/** An adapter's settings where nothing is said. */
+export const LORA_DEFAULTS = loraSchema.parse({});
+
+/** Keys of the second whose values are not those of the first. */
+function changedFrom<T extends object>(defaults: T, given: T): (keyof T & string)[] {
+  const keys = Object.keys(given) as (keyof T & string)[];
+  return keys.filter((key) => JSON.stringify(given[key]) !== JSON.stringify(defaults[key]));
 }
 
 function merge(base: ConfigLayer, over: ConfigLayer): ConfigLayer {

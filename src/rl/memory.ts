@@ -36,7 +36,7 @@ export const MEMORY_PARTS = [
   'readback',
 ] as const;
 
-/** weights; gradients; AdamW's moments and scratch; activations and logits; inputs of a batch; keys and values; the
+/** weights, and an adapter beside them; gradients; AdamW's moments and scratch; activations and logits; inputs of a batch; keys and values; the
  * sampler's own activations and state; other copies of the weights; buffers through which snapshots are read. */
 export type MemoryPart = (typeof MEMORY_PARTS)[number];
 
@@ -131,7 +131,7 @@ export function describeParts(parts: MemoryPlan['parts']): string {
 
 /** What each part is, for people. */
 const PART_NAMES: Record<MemoryPart, string> = {
-  weights: 'weights',
+  weights: 'weights (and adapter)',
   gradients: 'gradients',
   optimizer: "AdamW's moments",
   activations: 'activations and logits',
@@ -161,7 +161,7 @@ export function memoryTable(plan: MemoryPlan, device: string): string {
 
 /** Which part a buffer belongs to, by the beginning of its label; the first that fits. */
 const LABELS: readonly [RegExp, MemoryPart][] = [
-  [/^parameters$/, 'weights'],
+  [/^(parameters|adapter)$/, 'weights'],
   [/^gradients$/, 'gradients'],
   [/^(exp_avg|exp_avg_sq|weight decay)$|^adamw /, 'optimizer'],
   [/^train arena /, 'activations'],
@@ -171,14 +171,20 @@ const LABELS: readonly [RegExp, MemoryPart][] = [
 ];
 
 /** What a snapshot reads at once, each through a buffer of its own; a reference comes after them, through one of theirs. */
-const READ_TOGETHER = ['parameters', 'exp_avg', 'exp_avg_sq'];
+const MOMENTS = ['exp_avg', 'exp_avg_sq'];
 
-/** @throws GpuLimitError when a snapshot could not be read back */
-function sumByPart(allocations: readonly Allocation[], limits: DeviceLimits): MemoryPlan['parts'] {
+/** Bytes by part; without reading anything back. */
+export function partsOf(allocations: readonly Allocation[]): MemoryPlan['parts'] {
   const parts = Object.fromEntries(MEMORY_PARTS.map((part) => [part, 0])) as MemoryPlan['parts'];
   for (const { label, bytes } of allocations) {
     parts[LABELS.find(([pattern]) => pattern.test(label))?.[1] ?? 'copies'] += bytes;
   }
+  return parts;
+}
+
+/** @throws GpuLimitError when a snapshot could not be read back */
+function sumByPart(allocations: readonly Allocation[], limits: DeviceLimits): MemoryPlan['parts'] {
+  const parts = partsOf(allocations);
   const read = (label: string) => {
     const bytes = allocations.reduce((sum, allocation) => sum + (allocation.label === label ? allocation.bytes : 0), 0);
     const size = stagingSize(Math.min(bytes, READ_BYTES));
@@ -189,7 +195,8 @@ function sumByPart(allocations: readonly Allocation[], limits: DeviceLimits): Me
     }
     return size;
   };
-  const together = READ_TOGETHER.map(read);
+  const hasAdapter = allocations.some(({ label }) => label === 'adapter');
+  const together = [hasAdapter ? 'adapter' : 'parameters', ...MOMENTS].map(read);
   const after = read('reference');
   parts.readback = [...together, after > Math.max(...together) ? after : 0].reduce((sum, size) => sum + size, 0);
   return parts;

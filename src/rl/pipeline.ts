@@ -148,7 +148,7 @@ export class RolloutPipeline {
         tasks: this.queue.state,
         ahead: ahead ? { step: ahead.step, tasks: ahead.tasks, staleness: ahead.staleness } : null,
       },
-      behind: flight ? await flight.sampler.weights.readFlat() : this.#resumed?.weights,
+      behind: flight ? await flight.sampler.values.readFlat() : this.#resumed?.weights,
     };
   }
 

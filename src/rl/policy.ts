@@ -1,6 +1,7 @@
 /**
  * @file The policy: one set of weights that the sampler reads and the trainer updates. On-policy by construction, since
- * there is no second copy.
+ * there is no second copy. With LoRA the weights are frozen and shared with whoever wants to look, and what is updated is
+ * an adapter beside them.
  */
 import { LOSS_METRICS, Submission, allOrNothing } from '../kernels';
 import type { Gpu } from '../kernels';
@@ -11,21 +12,24 @@ import {
   TrainProgram,
   Weights,
   formatCheckpoint,
-  hashWeights,
-  loadCheckpoint,
-  loadText,
+  loraCode,
   packSequences,
+  sha256,
   splitByTokens,
 } from '../model';
 import type {
   AdamWSettings,
-  FileSource,
+  Adapter,
   GeneratorOptions,
+  LoraConfig,
   ModelConfig,
   ModelText,
+  Parameters,
+  Storage,
   TensorValues,
   TrainingSequence,
 } from '../model';
+import type { RandomKey } from '../random';
 import { lossParameters } from './losses';
 import type { LossName, LossSettings } from './losses';
 
@@ -37,6 +41,12 @@ export interface PolicyOptions {
   recompute?: boolean;
   /** Of the sampler. */
   generator?: GeneratorOptions;
+  /** Train an adapter beside frozen weights, in place of the weights. */
+  lora?: LoraConfig | undefined;
+  /** How frozen weights are kept. Weights that are trained are f32. */
+  storage?: Storage | undefined;
+  /** Longest sequence, by default the model's own. It is no part of the model: an export keeps the model's own. */
+  context?: number | undefined;
 }
 
 /** Which loss an update minimises, and what it divides by. */
@@ -50,6 +60,8 @@ export interface Objective {
   /** Sequences of the whole step, those without tokens included. */
   sequences: number;
   maxCompletionLength: number;
+  /** Of a supervised update with an adapter: what of the adapter's inputs is left out. */
+  dropout?: { rate: number; key: RandomKey } | undefined;
 }
 
 /** What an update measured; sums are over the tokens that carried loss. */
@@ -76,43 +88,82 @@ export interface UpdateResult {
 
 /** Everything an update changes, on the host. */
 export interface PolicySnapshot {
-  /** `parameters`, `exp_avg`, `exp_avg_sq`, in the layout of the weights' arena; others are not looked at. */
+  /** `parameters`, `exp_avg`, `exp_avg_sq`, in the layout of what is trained; others are not looked at. */
   arrays: Record<string, Float32Array<ArrayBuffer>>;
   optimizerStep: number;
 }
 
+/** What a policy holds on its device. */
+export interface PolicyParts {
+  /** As it is computed with: its longest sequence may be shorter than the model's. */
+  config: ModelConfig;
+  weights: Weights;
+  /** Undefined: the weights are trained. */
+  adapter: Adapter | undefined;
+  gradients: Parameters;
+  optimizer: AdamW;
+  trainProgram: TrainProgram;
+  generator: Generator;
+}
+
+/**
+ * Reserves what a policy holds, with weights of zero.
+ * @throws GpuLimitError, GpuMemoryError before anything is computed; nothing is left allocated then
+ */
+export function reservePolicy(gpu: Gpu, model: ModelConfig, options: PolicyOptions): Promise<PolicyParts> {
+  const { optimizer: settings, microBatchTokens, recompute = false, generator: sampler, lora, storage } = options;
+  const config = { ...model, maxPositions: options.context ?? model.maxPositions };
+  return allOrNothing(async (own) => {
+    const weights = own(await Weights.create(gpu, config, 'parameters', lora && { storage }));
+    const adapter = lora && own(await (await loraCode()).Adapter.create(gpu, config, lora));
+    const trainable = adapter ?? weights;
+    const gradients = own(await trainable.alike('gradients'));
+    const optimizer = own(await AdamW.create(trainable, gradients, settings));
+    const tokens = Math.max(microBatchTokens, config.maxPositions);
+    const train = { tokens, rows: tokens, sequences: tokens, recompute, adapter, dropout: (lora?.dropout ?? 0) > 0 };
+    const trainProgram = own(await TrainProgram.create(weights, gradients, train));
+    const generator = own(await Generator.create(weights, { ...sampler, adapter }));
+    return { config, weights, adapter, gradients, optimizer, trainProgram, generator };
+  });
+}
+
 export class Policy {
+  readonly config: ModelConfig;
+  readonly weights: Weights;
+  /** Undefined: the weights are trained. */
+  readonly adapter: Adapter | undefined;
+  readonly gradients: Parameters;
+  readonly optimizer: AdamW;
+  readonly trainProgram: TrainProgram;
+  readonly generator: Generator;
+
   private constructor(
     readonly gpu: Gpu,
-    readonly config: ModelConfig,
+    /** As an export writes it. */
+    readonly modelConfig: ModelConfig,
     readonly text: ModelText,
-    readonly weights: Weights,
-    readonly gradients: Weights,
-    readonly optimizer: AdamW,
-    readonly trainProgram: TrainProgram,
-    readonly generator: Generator,
-  ) {}
+    parts: PolicyParts,
+  ) {
+    this.config = parts.config;
+    this.weights = parts.weights;
+    this.adapter = parts.adapter;
+    this.gradients = parts.gradients;
+    this.optimizer = parts.optimizer;
+    this.trainProgram = parts.trainProgram;
+    this.generator = parts.generator;
+  }
 
   /**
    * Reserves everything a run needs on the device, with weights of zero.
    * @throws GpuLimitError, GpuMemoryError before anything is computed; nothing is left allocated then
    */
-  static create(
-    gpu: Gpu,
-    config: ModelConfig,
-    text: ModelText,
-    { optimizer: settings, microBatchTokens, recompute = false, generator: sampler }: PolicyOptions,
-  ): Promise<Policy> {
-    return allOrNothing(async (own) => {
-      const weights = own(await Weights.create(gpu, config));
-      const gradients = own(await Weights.create(gpu, config, 'gradients'));
-      const optimizer = own(await AdamW.create(weights, gradients, settings));
-      const tokens = Math.max(microBatchTokens, config.maxPositions);
-      const capacity = { tokens, rows: tokens, sequences: tokens };
-      const trainProgram = own(await TrainProgram.create(weights, gradients, { ...capacity, recompute }));
-      const generator = own(await Generator.create(weights, sampler));
-      return new Policy(gpu, config, text, weights, gradients, optimizer, trainProgram, generator);
-    });
+  static async create(gpu: Gpu, model: ModelConfig, text: ModelText, options: PolicyOptions): Promise<Policy> {
+    return new Policy(gpu, model, text, await reservePolicy(gpu, model, options));
+  }
+
+  /** What an update changes. */
+  get trainable(): Parameters {
+    return this.adapter ?? this.weights;
   }
 
   /** The policy as a model that environments can talk to. */
@@ -132,11 +183,15 @@ export class Policy {
     const totals = { ...objective, tokens: lossTokens };
     Object.assign(train.loss, lossParameters(objective.loss, objective.settings, totals));
     train.temperature = objective.temperature;
+    const { dropout = NO_DROPOUT } = objective;
 
+    let firstToken = 0;
     let report: Awaited<ReturnType<AdamW['update']>> | undefined;
     let metrics: ArrayBuffer | undefined;
     for (const [i, batch] of batches.entries()) {
       train.load(batch);
+      train.dropout = { ...dropout, firstToken };
+      firstToken += batch.tokens;
       const submission = new Submission(this.gpu, 'train');
       if (i === 0) {
         this.gradients.clear(submission);
@@ -173,12 +228,12 @@ export class Policy {
   }
 
   /** What an update changes, by the name it has in a snapshot. */
-  get #arrays(): Record<string, Weights> {
-    const { weights, optimizer } = this;
-    return { parameters: weights, exp_avg: optimizer.expAvg, exp_avg_sq: optimizer.expAvgSq };
+  get #arrays(): Record<string, Parameters> {
+    const { trainable, optimizer } = this;
+    return { parameters: trainable, exp_avg: optimizer.expAvg, exp_avg_sq: optimizer.expAvgSq };
   }
 
-  /** Copies weights and optimizer state to the host. */
+  /** Copies what is trained and the optimizer's state to the host. */
   async snapshot(): Promise<PolicySnapshot> {
     const entries = Object.entries(this.#arrays).map(
       async ([name, values]) => [name, await values.readFlat()] as const,
@@ -200,6 +255,18 @@ export class Policy {
     this.generator.invalidate();
   }
 
+  /**
+   * Replaces the adapter and starts the optimizer anew. No sequence may be in flight.
+   * @param tensors by PEFT's names
+   * @throws CheckpointError naming the tensor
+   */
+  setAdapter(tensors: TensorValues, source: string): void {
+    if (!this.adapter) throw new Error('this policy has no adapter: its weights are trained');
+    this.adapter.write(tensors, source);
+    this.resetOptimizer();
+    this.generator.invalidate();
+  }
+
   /** Forgets moments and step count: a new phase of training begins. */
   resetOptimizer(): void {
     this.optimizer.expAvg.clear();
@@ -207,14 +274,32 @@ export class Policy {
     this.optimizer.step = 0;
   }
 
-  /** The model as a Hugging Face folder: file names and bytes. */
+  /** The model as a Hugging Face folder, or its adapter as PEFT's: file names and bytes. */
   async export(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-    return new Map([...formatCheckpoint(this.config, await this.weights.read()), ...this.text.files()]);
+    return this.files(await this.trainable.read());
   }
 
-  /** SHA-256 of the exported model.safetensors. */
+  /** The same from values of what is trained: it needs no device. */
+  files(tensors: TensorValues): Map<string, Uint8Array<ArrayBuffer>> {
+    const { adapter, modelConfig, text } = this;
+    const own = adapter ? adapter.files(tensors) : formatCheckpoint(modelConfig, tensors);
+    return new Map([...own, ...text.files()]);
+  }
+
+  /** The model as a whole with the adapter merged into it, file by file: what is read of the weights is one tensor at a time. */
+  async *merged(): AsyncGenerator<[file: string, bytes: Uint8Array<ArrayBuffer>], void, void> {
+    const { adapter, modelConfig, text, weights } = this;
+    if (!adapter) throw new Error('this policy has no adapter: its weights are trained');
+    const { lora } = adapter;
+    const { mergedModel } = await loraCode();
+    yield* text.files();
+    yield* mergedModel(modelConfig, (name) => weights.readTensor(name), { lora, tensors: await adapter.read() });
+  }
+
+  /** SHA-256 of the exported model.safetensors, or adapter_model.safetensors. */
   async hash(): Promise<string> {
-    return hashWeights(await this.weights.read());
+    const files = await this.export();
+    return sha256([...files].find(([name]) => name.endsWith('.safetensors'))![1]);
   }
 
   /** Frees everything on the device, at any moment: what the generator still owes is rejected. Safe to call twice. */
@@ -223,23 +308,9 @@ export class Policy {
     this.trainProgram.destroy();
     this.optimizer.destroy();
     this.gradients.destroy();
+    this.adapter?.destroy();
     this.weights.destroy();
   }
 }
 
-/** What a folder needs to become a policy. */
-export interface LoadedModel {
-  config: ModelConfig;
-  text: ModelText;
-  tensors: TensorValues;
-  source: string;
-}
-
-/**
- * Reads a checkpoint: config, weights, tokenizer and chat format.
- * @throws CheckpointError naming file and tensor
- */
-export async function loadModel(folder: FileSource): Promise<LoadedModel> {
-  const { config, tensors } = await loadCheckpoint(folder);
-  return { config, text: await loadText(folder, config), tensors, source: folder.name };
-}
+const NO_DROPOUT = { rate: 0, key: [0, 0] } as const;

@@ -3,33 +3,63 @@
  * distillation. It only looks; nothing of it is sampled or trained.
  */
 import { Submission, allOrNothing } from '../kernels';
-import type { Gpu } from '../kernels';
+import type { Destroyable, Gpu } from '../kernels';
 import { TrainProgram, Weights, packSequences, splitByTokens } from '../model';
-import type { ModelConfig, TensorValues, TrainingSequence } from '../model';
+import type { ModelConfig, Parameters, Storage, TrainingSequence } from '../model';
 import { UnfitConfigError } from './errors';
+import type { Policy } from './policy';
 
 export class Reference {
   private constructor(
-    readonly weights: Weights,
+    private readonly gpu: Gpu,
+    private readonly config: ModelConfig,
+    /** Its weights, or the adapter that it has beside the policy's frozen weights. */
+    readonly values: Parameters,
     private readonly program: TrainProgram,
+    private readonly parts: readonly Destroyable[],
   ) {}
 
   /**
-   * Reserves memory, with weights of zero.
+   * Reserves memory for a model of its own, a teacher, with weights of zero.
    * @param tokens that one forward pass takes
    * @throws GpuLimitError, GpuMemoryError; nothing is left allocated then
    */
-  static create(gpu: Gpu, config: ModelConfig, tokens: number): Promise<Reference> {
+  static teacher(
+    gpu: Gpu,
+    config: ModelConfig,
+    { tokens, storage }: { tokens: number; storage?: Storage | undefined },
+  ): Promise<Reference> {
     return allOrNothing(async (own) => {
-      const weights = own(await Weights.create(gpu, config, 'reference'));
-      const capacity = { tokens, rows: tokens, sequences: tokens };
-      return new Reference(weights, own(await TrainProgram.create(weights, null, capacity)));
+      const weights = own(await Weights.create(gpu, config, 'teacher', { storage }));
+      const program = own(await TrainProgram.create(weights, null, { tokens, rows: tokens, sequences: tokens }));
+      return new Reference(gpu, config, weights, program, [program, weights]);
     });
   }
 
-  /** @throws CheckpointError naming the tensor that does not fit */
-  load(tensors: TensorValues, source: string): void {
-    this.weights.write(tensors, source);
+  /**
+   * Reserves memory for the policy at some moment: all its weights, or where it has an adapter, that alone, over the weights
+   * that both share.
+   * @throws GpuLimitError, GpuMemoryError; nothing is left allocated then
+   */
+  static beside(policy: Policy): Promise<Reference> {
+    const { gpu, config, adapter } = policy;
+    const { tokens } = policy.trainProgram.options;
+    const capacity = { tokens, rows: tokens, sequences: tokens };
+    return allOrNothing(async (own) => {
+      if (adapter) {
+        const values = own(await adapter.alike('reference'));
+        const program = own(await TrainProgram.create(policy.weights, null, { ...capacity, adapter: values }));
+        return new Reference(gpu, config, values, program, [program, values]);
+      }
+      const weights = own(await policy.weights.alike('reference'));
+      const program = own(await TrainProgram.create(weights, null, capacity));
+      return new Reference(gpu, config, weights, program, [program, weights]);
+    });
+  }
+
+  /** Becomes the policy as it is now. */
+  follow(policy: Policy): void {
+    this.values.copyFrom(policy.trainable);
   }
 
   /**
@@ -38,17 +68,17 @@ export class Reference {
    * @throws ContextLengthError for a sequence that is too long for this model
    */
   async logprobs(sequences: readonly TrainingSequence[], temperature: number): Promise<Float32Array[]> {
-    const { program, weights } = this;
+    const { program } = this;
     program.temperature = temperature;
     const results: Float32Array[] = [];
     for (const part of splitByTokens(sequences, program.options.tokens)) {
-      const batch = packSequences(part, weights.config);
+      const batch = packSequences(part, this.config);
       if (batch.rows === 0) {
         results.push(...part.map(({ ids }) => new Float32Array(ids.length)));
         continue;
       }
       program.load(batch);
-      const submission = new Submission(weights.gpu, 'reference');
+      const submission = new Submission(this.gpu, 'reference');
       program.forward(submission);
       const read = program.readLogprobs(submission);
       submission.submit();
@@ -62,8 +92,7 @@ export class Reference {
   }
 
   destroy(): void {
-    this.program.destroy();
-    this.weights.destroy();
+    for (const part of this.parts) part.destroy();
   }
 }
 

@@ -7,15 +7,16 @@
 import { libraryEntry } from '../envs';
 import type { Environment } from '../envs';
 import type { DeviceLimits, Gpu } from '../kernels';
-import { countParameters, initialValues } from '../model';
+import { countParameters, loraCode } from '../model';
 import type { TrainConfig } from './config';
 import { UnfitConfigError } from './errors';
 import { samplingArgs } from './batch';
 import { grpoStep } from './grpo';
 import type { GrpoFunctions } from './grpo';
 import type { MemoryPlan } from './memory';
-import { NO_SOURCES, namesFolder, planRun, readModels, reserve } from './models';
-import type { Alongside, ModelSources } from './models';
+import type { ModelSources } from './load_model';
+import { NO_SOURCES, fill, namesFolder, planRun, readModels, reserve } from './models';
+import type { Alongside } from './models';
 import type { RolloutPipeline } from './pipeline';
 import type { Policy, UpdateResult } from './policy';
 import type { Reference } from './reference';
@@ -33,6 +34,8 @@ export type RunEvent =
       seed: number;
       adapter: string;
       parameters: number;
+      /** All of them, or with LoRA those of the adapter beside them. */
+      trained: number;
       start: string;
       memory: MemoryPlan;
     }
@@ -83,7 +86,8 @@ export class Run {
   /** GRPO steps done. */
   #step = 0;
   #warmUp: WarmUpPosition | null;
-  /** Weights that GRPO started from. */
+  #base: string | undefined;
+  /** What is trained, as GRPO started from it. */
   #start: Float32Array<ArrayBuffer> | undefined;
   #evalBefore: EvalResult | null = null;
   #evalLast: EvalResult | null = null;
@@ -122,16 +126,13 @@ export class Run {
     const env = environment ?? libraryEntry(config.env).load({ seed: config.seed, ...config.env_args });
     const models = await readModels(config, sources);
     const memory = await planRun(gpu.device.limits, config, env, models, extras.alongside);
-    const { policy, reference, rollouts } = await reserve(gpu, config, env, models, memory);
+    const reserved = await reserve(gpu, config, env, models, memory);
+    const { policy, reference, rollouts } = reserved;
     try {
-      const { start, teacher } = models;
-      policy.setWeights(
-        start?.tensors ?? initialValues(policy.weights, config.seed),
-        start?.source ?? 'initialisation',
-      );
-      if (teacher) reference?.load(teacher.tensors, teacher.source);
+      await fill(reserved, models, config.seed);
       await checkFit(config, env, policy);
-      return new Run(config, env, policy, memory, reference, rollouts, extras.functions, start !== undefined);
+      const isSkilled = models.start !== undefined && !config.sft.always;
+      return new Run(config, env, policy, memory, reference, rollouts, extras.functions, isSkilled);
     } catch (error) {
       rollouts.destroy();
       reference?.destroy();
@@ -159,7 +160,7 @@ export class Run {
   async *events(options: RunOptions = {}): AsyncGenerator<RunEvent, void, void> {
     const { config, policy } = this;
     const { grpo } = config;
-    if (options.resume) this.#restore(options.resume);
+    if (options.resume) await this.#restore(options.resume);
     const clock = this.#clock;
     const emit: Emit = function* (event) {
       clock.stop();
@@ -173,14 +174,15 @@ export class Run {
       seed: config.seed,
       adapter: policy.gpu.adapterName,
       parameters: countParameters(policy.config),
+      trained: policy.trainable.parameterCount,
       start: config.start,
       memory: this.memory,
     });
     if (this.#warmUp) yield* this.#warmUpSteps(emit, options);
 
     if (!this.#evalBefore) {
-      this.#start = await policy.weights.readFlat();
-      if (!namesFolder(grpo.reference)) this.reference?.weights.copyFrom(policy.weights);
+      this.#start = await policy.trainable.readFlat();
+      if (!this.#hasTeacher) this.reference?.follow(policy);
       this.#evalBefore = this.#evalLast = await this.evaluate(options);
       this.#rememberBest(0, this.#evalBefore);
       yield* emit({ event: 'eval', when: 'before', step: 0, result: this.#evalBefore });
@@ -199,7 +201,7 @@ export class Run {
           options.onProgress?.({ phase: done < total ? 'sampling' : 'updating', done, total }),
       });
       this.#step = step;
-      if (isDue(step, grpo.reference_sync_interval)) this.reference?.weights.copyFrom(policy.weights);
+      if (isDue(step, grpo.reference_sync_interval)) this.reference?.follow(policy);
       yield* emit({ event: 'step', ...report, groups_detail: groups });
       const isLast = step === grpo.steps;
       const evalDue = isLast || isDue(step, config.eval.interval);
@@ -221,18 +223,24 @@ export class Run {
     });
   }
 
+  /** A teacher is read from its folder and never changes. */
+  get #hasTeacher(): boolean {
+    return namesFolder(this.config.grpo.reference);
+  }
+
   /** Keeps the step of the best eval, and where the reference is to be the best, its weights. */
   #rememberBest(step: number, { t1 }: EvalResult): void {
     if (this.#best && t1 <= this.#best.t1) return;
     this.#best = { step, t1 };
-    if (this.config.grpo.reference === 'best') this.reference?.weights.copyFrom(this.policy.weights);
+    if (this.config.grpo.reference === 'best') this.reference?.follow(this.policy);
   }
 
   /** Everything needed to go on from here. To be called between two events. */
   async snapshot(): Promise<RunSnapshot> {
     const { arrays, optimizerStep } = await this.policy.snapshot();
     const { state: rollouts, behind } = await this.rollouts.snapshot();
-    const reference = await this.reference?.weights.readFlat();
+    const reference = this.#hasTeacher ? undefined : await this.reference?.values.readFlat();
+    const base = await this.#fingerprint();
     return {
       step: this.#step,
       arrays: {
@@ -248,14 +256,28 @@ export class Run {
         evalLast: this.#evalLast,
         best: this.#best,
         rollouts,
+        ...(base !== undefined && { base }),
         seconds: this.#clock.seconds,
       },
     };
   }
 
-  #restore({ step, arrays, state }: RunSnapshot): void {
+  /** Of the weights below the adapter, where there is one. */
+  async #fingerprint(): Promise<string | undefined> {
+    const { adapter, weights } = this.policy;
+    return adapter && (this.#base ??= await (await loraCode()).fingerprint(weights));
+  }
+
+  /** @throws UnfitConfigError when the weights below the adapter are not those of the snapshot */
+  async #restore({ step, arrays, state }: RunSnapshot): Promise<void> {
+    if (state.base !== undefined && state.base !== (await this.#fingerprint())) {
+      throw new UnfitConfigError(
+        `the base model in ${this.config.base ?? this.config.start} is not the one that this run was started on: ` +
+          'its adapter would be of no use',
+      );
+    }
     this.policy.restore({ arrays, optimizerStep: state.optimizerStep });
-    if (arrays.reference) this.reference?.weights.writeFlat(arrays.reference);
+    if (arrays.reference && !this.#hasTeacher) this.reference?.values.writeFlat(arrays.reference);
     this.rollouts.restore(state.rollouts, arrays.behind);
     this.#step = step;
     this.#warmUp = state.warmUp;
@@ -296,7 +318,8 @@ export class Run {
       const skill = phase === 'skill';
       const steps = skill ? sft.steps : sft.careless_steps;
       const lr = learningRate(step, warmedUp(skill ? sft.lr : sft.careless_lr, sft.warmup_steps));
-      const batch = { first, batchSize: sft.batch_size, seed, careless: skill ? 0 : sft.careless, lr };
+      const dropout = policy.adapter?.lora.dropout ?? 0;
+      const batch = { first, batchSize: sft.batch_size, seed, careless: skill ? 0 : sft.careless, lr, dropout };
       const update = await sftStep(policy, env, batch);
       const due = step % sft.eval_interval === 0;
       const t1 = due && skill ? (await this.evaluate(options, sft.eval_examples)).t1 : null;

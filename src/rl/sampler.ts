@@ -1,42 +1,52 @@
-/** @file A copy of the policy that samples while the original learns. */
+/**
+ * @file A copy of the policy that samples while the original learns. Where the policy has an adapter, the adapter alone is
+ * copied: the weights below it do not change, and are shared.
+ */
 import { allOrNothing } from '../kernels';
-import { Generator, NativeModel, Weights } from '../model';
-import type { GeneratorOptions } from '../model';
+import { Generator, NativeModel } from '../model';
+import type { GeneratorOptions, Parameters } from '../model';
 import type { Policy } from './policy';
 
 export class Sampler {
   private constructor(
-    readonly weights: Weights,
+    /** The copy: of the policy's weights, or of its adapter. */
+    readonly values: Parameters,
     readonly generator: Generator,
     readonly model: NativeModel,
   ) {}
 
   /**
-   * Reserves memory for weights and cache.
+   * Reserves memory for the copy and its cache.
+   * @param name of the model, and `label` of its memory
    * @throws GpuLimitError, GpuMemoryError; nothing is left allocated then
    */
-  static create(policy: Policy, options?: GeneratorOptions): Promise<Sampler> {
+  static create(
+    policy: Policy,
+    options: GeneratorOptions = {},
+    { name = 'policy', label = 'sampler' } = {},
+  ): Promise<Sampler> {
     return allOrNothing(async (own) => {
-      const weights = own(await Weights.create(policy.gpu, policy.config, 'sampler'));
-      const generator = own(await Generator.create(weights, options));
-      return new Sampler(weights, generator, new NativeModel('policy', policy.text.chat, generator));
+      const adapter = policy.adapter && own(await policy.adapter.alike(label));
+      const weights = adapter ? policy.weights : own(await policy.weights.alike(label));
+      const generator = own(await Generator.create(weights, { ...options, adapter }));
+      return new Sampler(adapter ?? weights, generator, new NativeModel(name, policy.text.chat, generator));
     });
   }
 
-  /** Takes the policy's weights as they are now. No sequence may be in flight. */
+  /** Becomes the policy as it is now. No sequence may be in flight. */
   follow(policy: Policy): void {
-    this.weights.copyFrom(policy.weights);
+    this.values.copyFrom(policy.trainable);
     this.generator.invalidate();
   }
 
-  /** Takes weights that were read back before. No sequence may be in flight. */
+  /** Takes what was read back of a policy before. No sequence may be in flight. */
   take(flat: Float32Array<ArrayBuffer>): void {
-    this.weights.writeFlat(flat);
+    this.values.writeFlat(flat);
     this.generator.invalidate();
   }
 
   destroy(): void {
     this.generator.destroy();
-    this.weights.destroy();
+    this.values.destroy();
   }
 }

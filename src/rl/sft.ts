@@ -34,16 +34,18 @@ export async function demonstration(
 export async function sftStep(
   policy: Policy,
   env: Environment,
-  options: { first: number; batchSize: number; seed: number; careless: number; lr: number },
+  options: { first: number; batchSize: number; seed: number; careless: number; lr: number; dropout?: number },
 ): Promise<UpdateResult> {
-  const { first, batchSize, lr } = options;
+  const { first, batchSize, lr, seed, dropout: rate = 0 } = options;
   const sequences: TrainingSequence[] = [];
   const tools = env.toolSchemas();
   for (let i = 0; i < batchSize; i++) {
     sequences.push(policy.text.chat.renderForTraining(await demonstration(env, first + i, options), { tools }));
   }
   const objective = { settings: lossSettings('sft'), temperature: 1, sequences: batchSize, maxCompletionLength: 1 };
-  const update = await policy.update(sequences, { loss: 'sft', ...objective }, lr);
+  // A function of where the step's demonstrations begin: no two steps leave out the same, and a resumed run what it would have.
+  const dropout = rate > 0 ? { rate, key: deriveKey(seed, PURPOSE.dropout, first) } : undefined;
+  const update = await policy.update(sequences, { loss: 'sft', dropout, ...objective }, lr);
   if (!update.finite) {
     throw new NonFiniteUpdateError('supervised step: the gradient is not finite. A lower sft.lr may help.');
   }

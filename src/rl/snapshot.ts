@@ -26,6 +26,8 @@ export interface RunState {
   /** Step and share solved at temperature 1 of the best eval so far. */
   best: { step: number; t1: number } | null;
   rollouts: PipelineState;
+  /** With an adapter: fingerprint of the weights below it, which are not in the snapshot. */
+  base?: string | undefined;
   /** Seconds of work so far, pauses left out. */
   seconds: number;
 }
@@ -34,9 +36,9 @@ export interface RunSnapshot {
   /** GRPO steps done. */
   step: number;
   /**
-   * Vectors in the layout of the weights' arena: `parameters`, the moments `exp_avg` and `exp_avg_sq`, after the warm-up
-   * `start` (the weights that GRPO started from); where there is one, the `reference`; one step ahead, `behind` (the
-   * weights that the batch under way is sampled with).
+   * Vectors in the layout of what is trained, the weights or an adapter: `parameters`, the moments `exp_avg` and
+   * `exp_avg_sq`, after the warm-up `start` (what GRPO started from); where there is one that moves, the `reference`; one
+   * step ahead, `behind` (what the batch under way is sampled with).
    */
   arrays: Record<string, Float32Array<ArrayBuffer>>;
   state: RunState;

@@ -22,6 +22,7 @@ import {
   swigluBackward,
 } from '../../src/kernels';
 import { Bench, dot, noise, numericGradient } from './harness';
+import { dropoutCheck } from './kernels_dropout';
 import { generationKernelChecks } from './kernels_generation';
 import { storageKernelChecks } from './kernels_storage';
 import { trainingKernelChecks } from './kernels_training';
@@ -542,6 +543,7 @@ export const kernelChecks: Check[] = [
   embeddingCheck,
   logprobCheck,
   ...generationKernelChecks,
+  dropoutCheck,
   ...trainingKernelChecks,
   ...storageKernelChecks,
 ];

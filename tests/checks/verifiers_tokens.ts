@@ -4,7 +4,7 @@
  */
 import { fitTokens, prefixBreaks, tokenSamples } from '../../src/envs';
 import type { Message, Turn, TurnTokens } from '../../src/envs';
-import { ChatFormat } from '../../src/model';
+import { PiecewiseChat } from '../../src/model';
 import type { ParsedReply, Piece } from '../../src/model';
 import { mean } from '../../src/rl';
 import { readJsonFile } from './files';
@@ -21,7 +21,7 @@ const BREAK = 'superseded: v0.1.7 refuses a rewritten history; later versions, a
 const END = '|'.codePointAt(0)!;
 
 /** The fixture's toy template: `<u>hi|`, code points as ids. */
-class ToyChat extends ChatFormat {
+class ToyChat extends PiecewiseChat {
   readonly stopTokens = [END];
 
   /** @param tail what follows a message; it begins with the end token */
@@ -72,7 +72,7 @@ function nextPrompt(test: NextPrompt): GoldenCase {
   const ids = [
     ...test.previous_prompt_ids,
     ...test.previous_completion_ids,
-    ...chat.renderContinuation(test.environment_messages.map(messageOf), ended),
+    ...chat.renderContinuation(test.environment_messages.map(messageOf), { covered: 0, ended }),
   ];
   return golden(FILE, `next_prompt ${test.id}`, ids, test.expected?.prompt_ids);
 }
@@ -119,7 +119,7 @@ function chatTurns({ prompt, completion, responses, tools = [] }: Merged): Turn[
       const consecutive = (completion as UpstreamMessage[])[i - 1]?.role === 'assistant';
       promptIds = consecutive
         ? before
-        : [...before, ...chat.renderContinuation(since, last.completionIds.at(-1) === END)];
+        : [...before, ...chat.renderContinuation(since, { covered: 0, ended: last.completionIds.at(-1) === END })];
     }
     const { token_ids: completionIds, logprobs } = queue.shift()!;
     turns.push(turnOf({ promptIds, completionIds, logprobs }));
@@ -128,7 +128,11 @@ function chatTurns({ prompt, completion, responses, tools = [] }: Merged): Turn[
   // What the environment says last is part of the row, though nobody answers it.
   const last = turns.at(-1)?.tokens;
   if (since.length > 0 && last) {
-    const ids = [...last.promptIds, ...last.completionIds, ...chat.renderContinuation(since, true)];
+    const ids = [
+      ...last.promptIds,
+      ...last.completionIds,
+      ...chat.renderContinuation(since, { covered: 0, ended: true }),
+    ];
     turns.push(turnOf({ promptIds: ids, completionIds: [], logprobs: [] }));
   }
   return turns;

@@ -44,6 +44,7 @@ it('the start: what is trained, on what, and the memory it takes', () => {
       seed: 3,
       adapter: 'a GPU',
       parameters: 5000,
+      trained: 5000,
       start: 'starter',
       memory: {
         microBatchTokens: 512,
@@ -61,6 +62,30 @@ it('the start: what is trained, on what, and the memory it takes', () => {
   );
 });
 
+it('the start of a run with LoRA says what is trained', () => {
+  const parts = { weights: 1, gradients: 1, optimizer: 2, activations: 4, batch: 1, cache: 1, sampler: 1, copies: 0 };
+  const line = new ProgressLine().describe(
+    {
+      event: 'start',
+      env: 'letter-sort',
+      seed: 3,
+      adapter: 'a GPU',
+      parameters: 5000,
+      trained: 600,
+      start: 'starter',
+      memory: {
+        microBatchTokens: 512,
+        recompute: true,
+        bytes: 40 * 2 ** 20,
+        budgetBytes: 2 ** 30,
+        parts: { ...parts, readback: 1 },
+      },
+    },
+    4,
+  );
+  expect(line).toContain('5000 parameters from starter, an adapter of 600 is trained, on a GPU, ');
+});
+
 it('a step: reward, signal, rate and time left', () => {
   const line = new ProgressLine();
   expect(line.describe(step({}), 4)).toBe(
@@ -68,6 +93,12 @@ it('a step: reward, signal, rate and time left', () => {
   );
   // The time left goes by the average so far.
   expect(line.describe(step({ step: 2, rolloutSeconds: 3.5 }), 4)).toContain('  4.0 s/step  GPU idle 13%  6 s left');
+});
+
+it('turns whose tokens could not be continued are counted', () => {
+  const line = new ProgressLine();
+  expect(line.describe(step({ prefixBreaks: 3 }), 4)).toMatch(/ {2}3 turns rendered anew$/);
+  expect(line.describe(step({}), 4)).not.toContain('anew');
 });
 
 it('rollouts that failed are not to be overlooked', () => {

@@ -7,12 +7,11 @@ import { Rubric, SingleTurnEnv, generated } from '../../src/envs';
 import type { RewardArgs } from '../../src/envs';
 import { DeviceLostError, NoAdapterError } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
-import { hashWeights } from '../../src/model';
+import { StorageFullError, hashWeights } from '../../src/model';
 import {
   MemoryStorage,
   NonFiniteUpdateError,
   RunStore,
-  StorageFullError,
   listCheckpoints,
   loadModel,
   readMetrics,

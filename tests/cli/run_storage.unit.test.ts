@@ -7,8 +7,8 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, it, vi } from 'vitest';
 import { diskStorage, startOf } from '../../cli/run_storage';
-import { RunInUseError, StorageFullError } from '../../src/rl';
-import type { RunStorage } from '../../src/rl';
+import { InUseError, StorageFullError } from '../../src/model';
+import type { FolderStorage } from '../../src/model';
 
 const { disk } = vi.hoisted(() => ({ disk: { full: false } }));
 vi.mock('node:fs/promises', async (original) => {
@@ -28,7 +28,7 @@ afterAll(() => rmSync(scratch, { recursive: true }));
 
 let number = 0;
 let folder: string;
-let storage: RunStorage;
+let storage: FolderStorage;
 beforeEach(() => {
   folder = join(scratch, String(number++));
   storage = diskStorage('mine', folder);
@@ -69,7 +69,7 @@ it('on a full disk the old file stays, and the error says which', async () => {
 it('is locked by one at a time, and free after', async () => {
   const unlock = await storage.lock();
   const other = diskStorage('mine', folder).lock();
-  await expect(other).rejects.toThrow(RunInUseError);
+  await expect(other).rejects.toThrow(InUseError);
   await expect(other).rejects.toThrow(`mine is being written to by process ${process.pid} on ${hostname()}`);
   expect(await storage.files()).toEqual([]); // the lock is none of the run's files
   await unlock();
@@ -87,7 +87,7 @@ it("a living process's lock holds, a dead one's does not", async () => {
     await storage.lock()
   )();
   writeFileSync(join(folder, '.lock'), JSON.stringify({ pid: child.pid, host: hostname(), started }));
-  await expect(storage.lock()).rejects.toThrow(RunInUseError);
+  await expect(storage.lock()).rejects.toThrow(InUseError);
   child.kill('SIGKILL');
   await once(child, 'close');
   await (

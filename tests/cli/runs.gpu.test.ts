@@ -136,8 +136,8 @@ it('two processes cannot have one run', async () => {
   child.kill('SIGSTOP');
   const { code, err } = await terrarium(['train', '--resume', folder]);
   expect(code).toBe(1);
-  expect(err).toMatch(new RegExp(`^RunInUseError: ${folder} is being written to by process ${child.pid} on `));
-  expect((await terrarium(['runs', 'delete', folder, '--yes'])).err).toContain('RunInUseError');
+  expect(err).toMatch(new RegExp(`^InUseError: ${folder} is being written to by process ${child.pid} on `));
+  expect((await terrarium(['runs', 'delete', folder, '--yes'])).err).toContain('InUseError');
   child.kill('SIGKILL');
   await ended;
   expect((await terrarium(['runs', 'delete', folder, '--yes'])).code).toBe(0);

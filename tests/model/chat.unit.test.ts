@@ -67,11 +67,13 @@ it.each(Object.entries(FORMATS))('%s: a later prompt extends the earlier tokens 
   expect(learned).toHaveLength(2);
   for (const said of learned) expect(format.stopTokens).toContain(said.at(-1));
   const first = format.render(conversation.slice(0, 2), options);
-  const second = [...first, ...learned[0]!, ...format.renderContinuation(conversation.slice(3, 4), true)];
+  const since = (messages: Message[], covered: number, ended = true) =>
+    format.renderContinuation(messages, { covered, ended, tools })!;
+  const second = [...first, ...learned[0]!, ...since(conversation.slice(0, 4), 3)];
   expect(second).toEqual(format.render(conversation.slice(0, 4), options));
-  const cut = [...first, ...learned[0]!.slice(0, -1), ...format.renderContinuation(conversation.slice(3, 4), false)];
+  const cut = [...first, ...learned[0]!.slice(0, -1), ...since(conversation.slice(0, 4), 3, false)];
   expect(cut).toEqual(second);
-  const third = [...second, ...learned[1]!, ...format.renderContinuation(conversation.slice(5), true)];
+  const third = [...second, ...learned[1]!, ...since(conversation, 5)];
   expect(third).toEqual(format.render(conversation, options));
   // The reply is read back as what was rendered.
   expect(format.parse(learned[0]!, options)).toEqual(conversation[2]);

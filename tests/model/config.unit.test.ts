@@ -4,6 +4,8 @@ import { CheckpointError, countParameters, formatModelConfig, parseModelConfig }
 import { readJsonFile } from '../checks/files';
 import { ORACLE_DIR } from '../gpu';
 
+const CONFIGS = new URL('./configs', import.meta.url).pathname;
+
 const BASE = readJsonFile(ORACLE_DIR, 'models', 'llama-tiny', 'config.json') as Record<string, unknown>;
 
 it.each(readdirSync(`${ORACLE_DIR}/models`))('%s: reads, and reads back what it writes', (model) => {
@@ -21,11 +23,50 @@ it('reads the families and their differences', () => {
   expect(read('llama3-rope').ropeScaling).toMatchObject({ factor: 8, originalMaxPositions: 64 });
 });
 
+// Parameters as the hub's model pages count them.
+it.each([
+  ['SmolLM2-135M-Instruct', 134_515_008, { family: 'llama', headDim: 64, kvHeads: 3, ropeTheta: 100_000 }],
+  ['Qwen2.5-0.5B-Instruct', 494_032_768, { family: 'qwen2', headDim: 64, qkvBias: true, maxPositions: 32_768 }],
+  ['Qwen3-0.6B', 596_049_920, { family: 'qwen3', headDim: 128, qkNorm: true, eosTokenId: 151_645 }],
+  ['Qwen3-0.6B-transformers5', 596_049_920, { family: 'qwen3', headDim: 128, ropeTheta: 1e6 }],
+  [
+    'Llama-3.2-1B-Instruct',
+    1_235_814_400,
+    {
+      ropeScaling: { factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 },
+      eosTokenId: 128_001,
+      eosTokenIds: [128_001, 128_008, 128_009],
+    },
+  ],
+])('%s: its config.json is taken as it is on the hub, and written so that nothing is lost', (name, parameters, has) => {
+  const config = parseModelConfig(readJsonFile(CONFIGS, `${name}.json`));
+  expect(config).toMatchObject({ ...has, tiedEmbeddings: true });
+  expect(countParameters(config)).toBe(parameters);
+  const written = formatModelConfig(config, 'bfloat16');
+  expect(parseModelConfig(written)).toEqual(config);
+  expect(written.torch_dtype).toBe('bfloat16');
+});
+
+it.each([
+  ['gemma-3-270m-it', 'Gemma3ForCausalLM'],
+  ['Qwen3-30B-A3B', 'Qwen3MoeForCausalLM'],
+  ['Mixtral-8x7B-Instruct-v0.1', 'MixtralForCausalLM'],
+  ['gpt2', 'GPT2LMHeadModel'],
+])('%s: refused with a list of what is supported', (name, architecture) => {
+  const read = () => parseModelConfig(readJsonFile(CONFIGS, `${name}.json`), `${name}/config.json`);
+  expect(read).toThrow(CheckpointError);
+  expect(read).toThrow(
+    `${name}/config.json: architecture "${architecture}" is not supported; supported are dense causal language models: ` +
+      'LlamaForCausalLM (Llama 2 and 3, SmolLM2), Qwen2ForCausalLM (Qwen2, Qwen2.5) and Qwen3ForCausalLM (Qwen3)',
+  );
+});
+
 it.each([
   [null, 'not a JSON object'],
   [{ ...BASE, architectures: ['MixtralForCausalLM'] }, 'architecture "MixtralForCausalLM" is not supported'],
   [{ ...BASE, hidden_act: 'gelu' }, 'hidden_act = "gelu" is not supported'],
   [{ ...BASE, use_sliding_window: true }, 'use_sliding_window = true'],
+  [{ ...BASE, rope_interleaved: true }, 'rope_interleaved = true'],
   [{ ...BASE, attention_bias: true }, 'attention_bias = true'],
   [{ ...BASE, layer_types: ['sliding_attention'] }, 'layer_types holds "sliding_attention"'],
   [{ ...BASE, quantization_config: { bits: 4 } }, 'quantization_config'],

@@ -54,10 +54,11 @@ const messages: Message[] = [
 
 it('renders turns so that a later prompt extends the earlier tokens exactly', () => {
   const first = chat.render(messages.slice(0, 2));
+  const since = (ended: boolean) => chat.renderContinuation(messages.slice(0, 4), { covered: 3, ended });
   const reply = [...tokenizer.encode('cb'), tokenizer.id('<eos>')];
-  const second = [...first, ...reply, ...chat.renderContinuation(messages.slice(3, 4), true)];
+  const second = [...first, ...reply, ...since(true)];
   expect(second).toEqual(chat.render(messages.slice(0, 4)));
-  const cut = [...first, ...tokenizer.encode('cb'), ...chat.renderContinuation(messages.slice(3, 4), false)];
+  const cut = [...first, ...tokenizer.encode('cb'), ...since(false)];
   expect(cut).toEqual(second);
   expect(chat.parse(reply)).toEqual({ role: 'assistant', content: 'cb' });
   expect(chat.stopTokens).toEqual([tokenizer.id('<eos>')]);

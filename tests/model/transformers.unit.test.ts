@@ -201,7 +201,8 @@ it('reads tool calls as the template writes them, and gives templates their argu
     { name: 'f' },
   ]);
   expect(prompter('plain', '{"name": "f", "parameters": {}}').parse([], { tools }).toolCalls).toBeUndefined();
-  hermes.promptIds({ messages: [message], tools, sampling: {}, key: KEY });
+  const answer: Message = { role: 'tool', content: 'A', toolCallId: 'call_2' };
+  hermes.promptIds({ messages: [message, answer], tools, sampling: {}, key: KEY });
   expect(seen).toEqual([
     [
       {
@@ -209,6 +210,7 @@ it('reads tool calls as the template writes them, and gives templates their argu
         content: '',
         tool_calls: [{ id: 'call_2', type: 'function', function: { name: 'f', arguments: { x: 1 } } }],
       },
+      { role: 'tool', content: 'A', tool_call_id: 'call_2', name: 'f' },
     ],
     [{ type: 'function', function: tools[0] }],
   ]);

@@ -21,6 +21,21 @@ it('later layers win, key by key', () => {
   expect(config.grpo).toMatchObject({ lr: 1e-3, steps: 9, group_size: 4, batch_size: 128 });
 });
 
+it("an adapter has prime-rl's rank and alpha, and all matrices, unless told otherwise", () => {
+  const { method, lora } = resolveConfig({ env: 'reverse-text', method: 'lora', lora: { rank: 8 } });
+  expect({ method, lora }).toEqual({
+    method: 'lora',
+    lora: {
+      rank: 8,
+      alpha: 32,
+      dropout: 0,
+      target_modules: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+      use_rslora: false,
+    },
+  });
+  expect(resolveConfig({ env: 'reverse-text' }).method).toBe('full');
+});
+
 it.each([
   [{ env: 'reverse-text', grpo: { learning_rate: 1 } }, 'unknown key grpo.learning_rate'],
   [{ env: 'reverse-text', grpo: { lrr: 1 } }, 'unknown key grpo.lrr; did you mean grpo.lr?'],
@@ -72,6 +87,27 @@ it.each([
   [{ env: 'reverse-text', grpo: { batch_size: 100 } }, 'grpo.batch_size 100 is not a multiple of grpo.group_size 8'],
   [{ env: 'reverse-text', grpo: { steps: 2 } }, 'grpo.warmup_steps 3 exceeds grpo.steps 2'],
   [{ env: 'reverse-text', model: { heads: 3 } }, 'model.heads 3 is not a multiple of model.kv_heads 2'],
+  [
+    { env: 'reverse-text', lora: { rank: 8, alpha: 8 } },
+    'lora.rank, lora.alpha with method "full": there is no adapter; set method to "lora"',
+  ],
+  [{ env: 'even-digits', method: 'lora' }, 'method "lora" with start "scratch": an adapter needs a model'],
+  [
+    { env: 'reverse-text', memory: { base_storage: 'q8' } },
+    'memory.base_storage "q8" with method "full": no weights are frozen',
+  ],
+  [{ env: 'reverse-text', method: 'qlora' }, 'method: '],
+  [{ env: 'reverse-text', method: 'lora', lora: { rank: 0 } }, 'lora.rank: '],
+  [{ env: 'reverse-text', method: 'lora', lora: { alpha: 0 } }, 'lora.alpha: '],
+  [{ env: 'reverse-text', method: 'lora', lora: { dropout: 1 } }, 'lora.dropout: '],
+  [{ env: 'reverse-text', method: 'lora', lora: { target_modules: [] } }, 'lora.target_modules: '],
+  [{ env: 'reverse-text', method: 'lora', lora: { target_modules: ['lm_head'] } }, 'lora.target_modules.0: '],
+  [
+    { env: 'reverse-text', method: 'lora', lora: { target_modules: ['q_proj', 'v_proj', 'q_proj'] } },
+    'lora.target_modules names a matrix twice: q_proj, v_proj, q_proj',
+  ],
+  [{ env: 'reverse-text', base: 'x' }, 'base with start "starter": only an adapter in start has a base of its own'],
+  [{ env: 'reverse-text', seq_len: 0 }, 'seq_len: '],
   [{}, 'env is missing'],
 ])('refuses %j', (layer, message) => {
   expect(() => resolveConfig(layer)).toThrow(ConfigError);

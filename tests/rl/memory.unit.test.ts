@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { starterFolder } from '../../cli/files';
 import { DEFAULT_LIMITS } from '../../src/kernels';
-import type { DeviceLimits, Gpu } from '../../src/kernels';
+import type { DeviceLimits } from '../../src/kernels';
 import { PRESETS, Run, UnfitConfigError, describeParts, resolveConfig } from '../../src/rl';
-import type { ConfigLayer } from '../../src/rl';
+import type { ConfigLayer, Policy } from '../../src/rl';
 
 const MiB = 2 ** 20;
 
@@ -110,7 +110,7 @@ it('no buffer is larger and no tensor wider than the device allows', async () =>
 it('what the caller reserves besides counts', async () => {
   const config = resolveConfig({ env: 'even-digits' });
   const alone = await Run.plan(DEFAULT_LIMITS, config);
-  const alongside = (gpu: Gpu) => Promise.resolve(gpu.createBuffer('starting weights', 12_345, 0));
+  const alongside = ({ gpu }: Policy) => Promise.resolve(gpu.createBuffer('starting weights', 12_345, 0));
   const both = await Run.plan(DEFAULT_LIMITS, config, undefined, undefined, { alongside });
   expect(both.bytes - alone.bytes).toBe(12_345);
   expect(describeParts(both.parts)).toContain('copies 12.1 KiB');

@@ -4,9 +4,11 @@
  *     <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call><|im_end|>\n
  */
 import type { Message, ToolCall, ToolSchema } from '../../envs';
-import { ChatFormat, excerpt } from './format';
-import type { ChatTokenizer, ParsedReply, Piece } from './format';
+import { excerpt } from './format';
+import type { ChatTokenizer, ParsedReply } from './format';
 import { callOf, spacedJson } from './json_call';
+import { PiecewiseChat } from './piecewise';
+import type { Piece } from './piecewise';
 
 export interface HermesTokens {
   imStart: number;
@@ -16,7 +18,7 @@ export interface HermesTokens {
 const OPEN = '<tool_call>';
 const CLOSE = '</tool_call>';
 
-export class HermesChat extends ChatFormat {
+export class HermesChat extends PiecewiseChat {
   readonly stopTokens: readonly number[];
 
   constructor(

@@ -3,4 +3,7 @@ export * from './format';
 export * from './hermes';
 export * from './json_call';
 export * from './llama3';
+export * from './piecewise';
+export * from './reply';
+export * from './template_messages';
 export * from './tiny';

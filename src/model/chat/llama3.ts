@@ -4,9 +4,11 @@
  *     <|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{"name": "f", "parameters": {}}<|eot_id|>
  */
 import type { Message, ToolCall, ToolSchema } from '../../envs';
-import { ChatFormat, excerpt } from './format';
-import type { ChatTokenizer, ParsedReply, Piece } from './format';
+import { excerpt } from './format';
+import type { ChatTokenizer, ParsedReply } from './format';
 import { callOf, objectEnd, spacedJson } from './json_call';
+import { PiecewiseChat } from './piecewise';
+import type { Piece } from './piecewise';
 
 export interface Llama3Tokens {
   beginOfText: number;
@@ -15,7 +17,7 @@ export interface Llama3Tokens {
   endOfTurn: number;
 }
 
-export class Llama3Chat extends ChatFormat {
+export class Llama3Chat extends PiecewiseChat {
   readonly stopTokens: readonly number[];
 
   constructor(

@@ -10,8 +10,10 @@
  */
 import type { Message, Role, ToolCall, ToolSchema } from '../../envs';
 import type { SpecialToken, TinyTokenizer } from '../tokenizer';
-import { ChatFormat, excerpt } from './format';
-import type { ParsedReply, Piece } from './format';
+import { excerpt } from './format';
+import type { ParsedReply } from './format';
+import { PiecewiseChat } from './piecewise';
+import type { Piece } from './piecewise';
 
 /** The same format as a Jinja template, for other engines. */
 export const CHAT_TEMPLATE =
@@ -22,7 +24,7 @@ export const CHAT_TEMPLATE =
   "{% if message['role'] == 'assistant' %}{{ '<eos>' }}{% endif %}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
 
-export class TinyChat extends ChatFormat {
+export class TinyChat extends PiecewiseChat {
   readonly stopTokens: readonly number[];
 
   constructor(override readonly tokenizer: TinyTokenizer) {

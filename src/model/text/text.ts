@@ -13,3 +13,11 @@ export interface ModelText {
   /** What an export writes beside the weights, by file name. */
   files(): Map<string, Uint8Array<ArrayBuffer>>;
 }
+
+/** How to use a model's text, where it leaves a choice. */
+export interface TextOptions {
+  /** What a chat template is told besides messages and tools: `enable_thinking`, ... */
+  variables?: Record<string, unknown>;
+  /** The date that a chat template may ask for. */
+  now?: () => Date;
+}

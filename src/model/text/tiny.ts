@@ -1,7 +1,7 @@
 /** @file The text of our small models: everything follows from their tokenizer. */
 import { CHAT_TEMPLATE, TinyChat } from '../chat';
-import { encodeJson } from '../checkpoint';
 import type { ModelConfig } from '../config';
+import { encodeJson } from '../files';
 import type { TinyTokenizer } from '../tokenizer';
 import type { ModelText } from './text';
 

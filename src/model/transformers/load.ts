@@ -1,9 +1,9 @@
 /** @file Loading an ONNX model with transformers.js: a folder on disk, one that a page serves, or a model of the hub. */
 import { TinyChat } from '../chat';
-import { readJson } from '../checkpoint';
-import type { FileSource } from '../checkpoint';
+import { readJson } from '../files';
+import type { FileSource } from '../files';
 import { CheckpointError } from '../errors';
-import { SPECIAL_TOKENS, TinyTokenizer } from '../tokenizer';
+import { TinyTokenizer, isTinyTokenizer } from '../tokenizer';
 import { TransformersModel } from './client';
 import type { Engine, EngineModel } from './engine';
 import type { OnnxDtype } from './files';
@@ -114,9 +114,7 @@ function common({ local = false, onProgress }: LoadOptions) {
 /** The chat format of a model of ours, which is known by the special tokens that ours begin with. */
 async function ownChat(folder: FileSource): Promise<TinyChat | undefined> {
   const json = await readJson(folder, 'tokenizer.json');
-  const { added_tokens: added } = Object(json) as { added_tokens?: unknown };
-  const texts = Array.isArray(added) ? added.map((token) => (Object(token) as { content?: unknown }).content) : [];
-  if (!SPECIAL_TOKENS.every((token, i) => texts[i] === token)) return undefined;
+  if (!isTinyTokenizer(json)) return undefined;
   return new TinyChat(TinyTokenizer.fromJson(json, `${folder.name}/tokenizer.json`));
 }
 

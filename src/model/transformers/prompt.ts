@@ -2,10 +2,9 @@
  * @file How a conversation becomes the prompt of an ONNX model, and its reply a message: by one of our chat formats where
  * the model is one of ours, else by the Jinja template that the model brings.
  */
-import type { CompletionRequest, Message, ToolSchema } from '../../envs';
-import { parseHermesCalls, parseLlama3Calls } from '../chat';
-import { messageOf } from '../chat/format';
-import type { ChatFormat, ParseOptions, ParsedReply } from '../chat/format';
+import type { CompletionRequest, Message } from '../../envs';
+import { parseReply, promptOf, replyParser, templateMessages, templateTools } from '../chat';
+import type { ChatFormat, ParseOptions, ReplyParser } from '../chat';
 import { TokenizerError } from '../tokenizer';
 
 /** Makes prompts and reads replies. */
@@ -25,14 +24,8 @@ export class FormatPrompter implements Prompter {
     this.stopTokens = chat.stopTokens;
   }
 
-  promptIds({ messages, tools, previous }: CompletionRequest): number[] {
-    return previous
-      ? [
-          ...previous.tokens.promptIds,
-          ...previous.tokens.completionIds,
-          ...this.chat.renderContinuation(messages.slice(previous.messages), previous.ended),
-        ]
-      : this.chat.render(messages, { tools });
+  promptIds(request: CompletionRequest): number[] {
+    return promptOf(this.chat, request);
   }
 
   parse(ids: readonly number[], options: ParseOptions): Message {
@@ -53,13 +46,13 @@ export interface TemplateTokenizer {
 
 /** By the model's own template: the whole conversation is rendered at every turn, as that template wants it. */
 export class TemplatePrompter implements Prompter {
-  readonly #take: (text: string) => ParsedReply;
+  readonly #take: ReplyParser;
 
   constructor(
     private readonly tokenizer: TemplateTokenizer,
     readonly stopTokens: readonly number[],
   ) {
-    this.#take = parserFor(tokenizer.template);
+    this.#take = replyParser(tokenizer.template);
   }
 
   promptIds({ messages, tools = [] }: CompletionRequest): number[] {
@@ -70,39 +63,10 @@ export class TemplatePrompter implements Prompter {
         `a message of the ${role} contains ${special}: this model cannot tell it from the special token`,
       );
     }
-    return this.tokenizer.render(messages.map(templateMessage), tools.length > 0 ? tools.map(templateTool) : null);
+    return this.tokenizer.render(templateMessages(messages), templateTools(tools));
   }
 
-  parse(ids: readonly number[], { tools = [], previousCalls = 0 }: ParseOptions): Message {
-    const text = this.tokenizer.decode(ids);
-    const reply = tools.length > 0 ? this.#take(text) : { content: text, toolCalls: [], issues: [] };
-    return messageOf(reply, previousCalls);
+  parse(ids: readonly number[], options: ParseOptions): Message {
+    return parseReply(this.tokenizer.decode(ids), this.#take, options);
   }
-}
-
-/** How a model calls tools can be read from its template, which renders such calls. */
-function parserFor(template: string): (text: string) => ParsedReply {
-  if (template.includes('<tool_call>')) return parseHermesCalls;
-  if (template.includes('ipython')) return parseLlama3Calls;
-  return (content) => ({ content, toolCalls: [], issues: [] });
-}
-
-/** A message as templates expect it: arguments are an object, not text. */
-function templateMessage({ role, content, toolCalls = [], toolCallId }: Message): Record<string, unknown> {
-  return {
-    role,
-    content,
-    ...(toolCalls.length > 0 && {
-      tool_calls: toolCalls.map(({ id, name, arguments: args }) => ({
-        id,
-        type: 'function',
-        function: { name, arguments: JSON.parse(args) as unknown },
-      })),
-    }),
-    ...(toolCallId !== undefined && { tool_call_id: toolCallId }),
-  };
-}
-
-function templateTool(tool: ToolSchema): Record<string, unknown> {
-  return { type: 'function', function: tool };
 }

@@ -5,12 +5,12 @@
 import { strToU8, unzipSync, zipSync } from 'fflate';
 import type { Zippable } from 'fflate';
 import { formatBytes } from '../../kernels';
-import { sha256 } from '../../model';
+import { StorageFullError, sha256 } from '../../model';
 import { readAbout } from './about';
 import { listCheckpoints, loadCheckpointOf } from './checkpoints';
 import { ABOUT, belongsToRun, decodeText } from './layout';
 import { MemoryStorage } from './memory';
-import { DamagedRunError, RunFolderError, StorageFullError } from './storage';
+import { DamagedRunError, RunFolderError } from './storage';
 import type { RunStorage } from './storage';
 
 const SUMS = 'SHA256SUMS';

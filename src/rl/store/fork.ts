@@ -13,7 +13,7 @@ import { DamagedRunError } from './storage';
 import type { RunStorage } from './storage';
 
 /** Settings that a checkpoint has behind it: another value could have no effect, or none that makes sense. */
-const SETTLED = ['env', 'start', 'model', 'sft'];
+const SETTLED = ['env', 'start', 'method', 'lora', 'model', 'sft'];
 
 /**
  * @param source the parent; it is only read

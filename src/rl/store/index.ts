@@ -1,5 +1,6 @@
 /** @file Runs that are kept: their folder, what is checked when it is read, forks and archives. */
 export * from './about';
+export * from './adapters';
 export * from './archive';
 export { lastGoodCheckpoint, listCheckpoints, loadCheckpointOf } from './checkpoints';
 export type { Files, LoadedCheckpoint } from './checkpoints';

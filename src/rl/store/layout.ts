@@ -7,7 +7,10 @@
  *     evals/step-000005.json        the result of an eval
  *     checkpoints/step-000005/      a Hugging Face model folder, the trainer's state, and manifest.json, written last
  *     config.json, model.safetensors, tokenizer.json, ...    the model as it was when the run ended
+ *
+ * A run with LoRA has PEFT's folders in their place: adapter_config.json, adapter_model.safetensors, and the tokenizer.
  */
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from '../../model';
 
 /** Version of Terrarium: package.json's. */
 export const VERSION = '0.1.0';
@@ -26,9 +29,9 @@ export const EVALS = 'evals';
 export const STATE_ARRAYS = 'trainer_state.safetensors';
 export const STATE_JSON = 'trainer_state.json';
 
-/** Files of a model folder: its configuration makes it one and is written last. */
-export const MODEL_CONFIG = 'config.json';
-export const MODEL_WEIGHTS = 'model.safetensors';
+/** Files of a model folder, and of an adapter's: its configuration makes it one and is written last. */
+export const MODEL_CONFIGS = ['config.json', ADAPTER_CONFIG];
+export const MODEL_WEIGHTS = ['model.safetensors', ADAPTER_WEIGHTS];
 
 /** `step-000005` */
 export function stepName(step: number): string {
@@ -69,7 +72,7 @@ export function parseCheckpointName(name: string): CheckpointName | undefined {
 }
 
 /** Of the run's own folder; run.json looks the same. */
-const MODEL_FILE = /^\w[\w-]*(\.\w+)*\.(json|safetensors)$/;
+const MODEL_FILE = /^\w[\w-]*(\.\w+)*\.(json|jinja|safetensors)$/;
 
 /** Whether a run has a file of this path. */
 export function belongsToRun(path: string): boolean {

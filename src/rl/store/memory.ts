@@ -1,6 +1,7 @@
 /** @file A run kept in memory: for tests, and where a browser keeps nothing. */
-import { RunInUseError, StorageFullError } from './storage';
-import type { RunStorage, StoredFile } from './storage';
+import { InUseError, StorageFullError, bytesFile } from '../../model';
+import type { ByteFile, StoredFile } from '../../model';
+import type { RunStorage } from './storage';
 
 export class MemoryStorage implements RunStorage {
   readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -23,6 +24,11 @@ export class MemoryStorage implements RunStorage {
 
   read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     return Promise.resolve(this.#files.get(path)?.slice());
+  }
+
+  open(path: string): Promise<ByteFile | undefined> {
+    const bytes = this.#files.get(path);
+    return Promise.resolve(bytes && bytesFile(bytes));
   }
 
   async write(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -64,7 +70,7 @@ export class MemoryStorage implements RunStorage {
   }
 
   lock(): Promise<() => Promise<void>> {
-    if (this.#locked) return Promise.reject(new RunInUseError(`${this.name} is being written to by another run`));
+    if (this.#locked) return Promise.reject(new InUseError(`${this.name} is being written to by another run`));
     this.#locked = true;
     return Promise.resolve(() => {
       this.#locked = false;

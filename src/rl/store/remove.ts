@@ -4,7 +4,7 @@ import type { RunStorage } from './storage';
 
 /**
  * @returns paths of files that are not a run's and were left where they are
- * @throws RunInUseError
+ * @throws InUseError
  */
 export async function removeRun(storage: RunStorage): Promise<string[]> {
   const unlock = await storage.lock();

@@ -3,11 +3,11 @@
  * from. Whatever ends the process, the last whole checkpoint and the metrics up to it are there.
  */
 import { formatBytes } from '../../kernels';
-import { encodeJson } from '../../model';
+import { StorageFullError, encodeJson, loraCode } from '../../model';
 import type { TrainConfig } from '../config';
 import type { Diagnosis } from '../diagnosis';
 import type { Group } from '../rollouts';
-import type { ModelSources } from '../models';
+import type { ModelSources } from '../load_model';
 import type { RunEvent } from '../run';
 import type { RunSnapshot } from '../snapshot';
 import { newAbout, readAbout, writeAbout } from './about';
@@ -20,16 +20,16 @@ import {
   writeCheckpoint,
 } from './checkpoints';
 import type { Files, LoadedCheckpoint } from './checkpoints';
-import { METRICS, MODEL_CONFIG, encodeText, evalPath, stepOfFile, tracesPath } from './layout';
+import { METRICS, MODEL_CONFIGS, encodeText, evalPath, stepOfFile, tracesPath } from './layout';
 import { checkSteps, metricOf, readMetrics } from './metrics';
 import type { Metric, Recovered } from './metrics';
-import { DamagedRunError, StorageFullError } from './storage';
+import { DamagedRunError } from './storage';
 import type { RunStorage } from './storage';
 
 /** Bytes of rollouts that a run keeps. What comes after is left out, and the file of its step says so. */
 export const TRACES_LIMIT = 256e6;
 
-/** Vectors of the parameters' size in a checkpoint: the model, the same as trained, two moments, the start, and one more. */
+/** Vectors of the size of what is trained in a checkpoint: the model, the same as trained, two moments, the start, and one more. */
 const VECTORS = 6;
 
 /** Stands for a position before everything, the warm-up included. */
@@ -68,7 +68,7 @@ export class RunStore {
 
   /**
    * Takes an empty folder for a new run. Nothing is written before the run starts.
-   * @throws RunInUseError
+   * @throws InUseError
    */
   static async create(storage: RunStorage, config: TrainConfig, options: RunStoreOptions = {}): Promise<RunStore> {
     return new RunStore(storage, config, await storage.lock(), options);
@@ -76,7 +76,7 @@ export class RunStore {
 
   /**
    * Opens a run at its last good checkpoint: what came after it, damaged checkpoints included, is removed.
-   * @throws RunFolderError, RunInUseError, DamagedRunError
+   * @throws RunFolderError, InUseError, DamagedRunError
    */
   static async open(storage: RunStorage, options: RunStoreOptions = {}): Promise<OpenedRun> {
     await readAbout(storage); // before the lock: a folder of something else is not touched
@@ -88,7 +88,8 @@ export class RunStore {
       const metrics = checkpoint ? await readMetrics(storage, checkpoint.metricsBytes) : [];
       await store.#checkMetrics(metrics, checkpoint);
       for (const name of bad) await removeCheckpoint(storage, name);
-      await storage.remove(MODEL_CONFIG); // of an earlier end, if there was one: no longer the run's model
+      // Of an earlier end, if there was one: no longer the run's model.
+      for (const file of MODEL_CONFIGS) await storage.remove(file);
       store.#started = true;
       store.#saved = checkpoint && { metricsBytes: checkpoint.metricsBytes, step: checkpoint.snapshot.step };
       for (const metric of metrics) if (metric.event === 'eval') store.#scores.set(metric.step, metric.result.t1);
@@ -97,7 +98,7 @@ export class RunStore {
         store,
         about,
         snapshot: checkpoint?.snapshot,
-        sources: sourcesOf(checkpoint, about.config.start),
+        sources: sourcesOf(checkpoint, about.config),
         metrics,
         problems,
       };
@@ -123,7 +124,7 @@ export class RunStore {
 
   /**
    * Refuses a run whose checkpoints will not fit.
-   * @param parameters of the model
+   * @param parameters that are trained
    * @throws StorageFullError
    */
   async requireSpace(parameters: number): Promise<void> {
@@ -223,7 +224,9 @@ export class RunStore {
   /** Puts the model as it is now into the run's own folder. */
   async finish(model: Files): Promise<void> {
     try {
-      const names = [...model.keys()].sort((a, b) => Number(a === MODEL_CONFIG) - Number(b === MODEL_CONFIG));
+      const names = [...model.keys()].sort(
+        (a, b) => Number(MODEL_CONFIGS.includes(a)) - Number(MODEL_CONFIGS.includes(b)),
+      );
       for (const file of names) await this.storage.write(file, model.get(file)!);
     } catch (error) {
       throw this.#full(error, 'the model as it was at the end');
@@ -241,13 +244,26 @@ export class RunStore {
   }
 }
 
-function sourcesOf(checkpoint: LoadedCheckpoint | undefined, start: string): OpenedRun['sources'] {
+/** A whole model is in its checkpoint. Below an adapter lies a base, which is read from where it was before. */
+function sourcesOf(
+  checkpoint: LoadedCheckpoint | undefined,
+  { start, method }: Pick<TrainConfig, 'start' | 'method'>,
+): OpenedRun['sources'] {
   if (!checkpoint) return (others) => others;
   const { name, files } = checkpoint;
   const model = { name, read: (file: string) => Promise.resolve(files.get(file)) };
+  if (method === 'full') {
+    return (others) => ({
+      starter: () => Promise.resolve(model),
+      folder: (path) => (path === start ? Promise.resolve(model) : others.folder(path)),
+    });
+  }
   return (others) => ({
-    starter: () => Promise.resolve(model),
-    folder: (path) => (path === start ? Promise.resolve(model) : others.folder(path)),
+    ...others,
+    folder: async (path) => {
+      const began = path === start && (await (await loraCode()).readPeftConfig(model)).baseModel !== start; // with an adapter, gone maybe
+      return began ? model : others.folder(path);
+    },
   });
 }
 

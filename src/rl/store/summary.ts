@@ -5,7 +5,7 @@ import type { EvalResult } from '../rollouts';
 import { readAbout } from './about';
 import type { RunAbout } from './about';
 import { listCheckpoints } from './checkpoints';
-import { MODEL_CONFIG, MODEL_WEIGHTS } from './layout';
+import { MODEL_CONFIGS, MODEL_WEIGHTS } from './layout';
 import { readMetrics } from './metrics';
 import type { Metric } from './metrics';
 import { DamagedRunError, RunFolderError } from './storage';
@@ -53,7 +53,7 @@ export async function readRunRecord(storage: RunStorage, id: string): Promise<Ru
     newest: evals.at(-1)?.result,
     finished:
       metrics.at(-1)?.event === 'done' &&
-      [MODEL_CONFIG, MODEL_WEIGHTS].every((file) => files.some(({ path }) => path === file)),
+      [MODEL_CONFIGS, MODEL_WEIGHTS].every((either) => files.some(({ path }) => either.includes(path))),
   };
 }
 

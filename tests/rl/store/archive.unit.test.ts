@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { strToU8, unzipSync, zipSync } from 'fflate';
 import { expect, it } from 'vitest';
+import { StorageFullError } from '../../../src/model';
 import {
   ConfigError,
   DamagedRunError,
@@ -9,7 +10,6 @@ import {
   MemoryStorage,
   RunFolderError,
   RunStore,
-  StorageFullError,
   compareTraining,
   exportRun,
   forkRun,

@@ -1,12 +1,11 @@
 /** @file A run's folder in memory: what is written when, what is kept, and what a reader makes of damage. */
 import { expect, it } from 'vitest';
+import { InUseError, StorageFullError } from '../../../src/model';
 import {
   DamagedRunError,
   MemoryStorage,
   RunFolderError,
-  RunInUseError,
   RunStore,
-  StorageFullError,
   VERSION,
   listCheckpoints,
   loadCheckpointOf,
@@ -267,8 +266,8 @@ it('a setting that this version does not know is named', async () => {
 
 it('two cannot write to one run', async () => {
   const { storage, store } = await play({ steps: 1 });
-  await expect(RunStore.open(storage)).rejects.toThrow(RunInUseError);
-  await expect(removeRun(storage)).rejects.toThrow(RunInUseError);
+  await expect(RunStore.open(storage)).rejects.toThrow(InUseError);
+  await expect(removeRun(storage)).rejects.toThrow(InUseError);
   await store.release();
   await (await RunStore.open(storage)).store.release();
 });
