@@ -1,7 +1,6 @@
 /** @file What a piece of work cost. */
 import type { Gpu } from '../src/kernels';
-import { Counters } from './counters';
-import type { Counts } from './counters';
+import type { Counters, Counts } from './counters';
 import type { Machine } from './machine';
 import type { BenchOptions } from './options';
 

@@ -1,6 +1,6 @@
 /**
- * @file Three machines, by what their makers state, and how much of it a step is taken to reach. Nothing here is measured;
- * where the benchmark has run on such a machine, its own figures are in the tables above.
+ * @file Three machines by what their makers state (Apple and NVIDIA, product pages), and how much of it a step is taken to
+ * reach. Nothing here is measured.
  */
 
 export interface Hardware {

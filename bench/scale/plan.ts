@@ -5,7 +5,7 @@ import { CharTokenizer, LORA_TARGETS, tinyText } from '../../src/model';
 import type { LoraConfig } from '../../src/model';
 import { Policy, UnfitConfigError, planMemory } from '../../src/rl';
 import type { MemoryPlan } from '../../src/rl';
-import { LORA_RANK, STORAGE } from './methods';
+import { CACHE_STORAGE, LORA_RANK, STORAGE } from './methods';
 import type { Method } from './methods';
 import type { NamedModel } from './models';
 
@@ -53,7 +53,7 @@ export async function planFor(
       Policy.create(gpu, config, text, {
         ...cut,
         optimizer: OPTIMIZER,
-        generator: { slots, cacheBytes },
+        generator: { slots, cacheBytes, cacheStorage: CACHE_STORAGE },
         storage: STORAGE[method],
         lora,
         context,

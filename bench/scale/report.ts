@@ -1,7 +1,7 @@
 /** @file "Scale by arithmetic": tables of memory, work and time, from the planner and from shapes. */
 import { formatBytes } from '../../src/kernels';
 import { countParameters } from '../../src/model';
-import { MEMORY_PARTS, describeCut } from '../../src/rl';
+import { MEMORY_PARTS } from '../../src/rl';
 import type { MemoryPlan } from '../../src/rl';
 import { figure, markdownTable } from '../table';
 import {
@@ -72,13 +72,14 @@ export async function scaleSection(): Promise<string> {
       `and values are in ${CACHE_STORAGE}, at most ${formatBytes(CACHE_BYTES)} of them.\n\n`,
     `Memory, from the planner that every run asks before it starts, where there is no limit but the device's:\n\n`,
     memoryRows(roomy),
-    `\nWork of a step, and bytes that sampling reads (weights once per position and batch of rollouts that fits the cache):\n\n`,
+    `\nWork of a step, and bytes that sampling reads (all weights once per position, as often as it takes batches of as many rollouts as the cache holds at once):\n\n`,
     workRows(roomy),
     `\nSeconds per step, rollout + update, at ${100 * COMPUTE_EFFICIENCY}% of the stated f32 operations and ` +
       `${100 * BANDWIDTH_EFFICIENCY}% of the stated bandwidth, the slower of the two (${HARDWARE.map(describeHardware).join('; ')}):\n\n`,
     timeRows(roomy),
-    `\nWhat fits in ${BUDGETS.join(', ')} GiB of GPU memory: the largest micro batch, and what becomes of activations. A laptop that ` +
-      `shares its memory gives a page about two thirds of it.\n\n`,
+    `\nWhat fits in ${BUDGETS.join(', ')} GiB of GPU memory: tokens of the largest micro batch, and whether its activations are ` +
+      'kept or computed again. "no": not even the smallest fits. A computer that shares its memory with its GPU gives a page ' +
+      'about two thirds of it.\n\n',
     await fitRows(),
   ].join('');
 }
@@ -118,7 +119,8 @@ function workRows(plans: ReadonlyMap<Case, MemoryPlan>): string {
       million(each.method === 'full' ? countParameters(config) : adapterElements(config)),
       ...[flops.prefill, flops.decode, flops.forward, flops.backward].map(share),
       figure(flops.total / 1e12),
-      `${atOnce} x ${formatBytes(cacheBytesPerToken(config))}`,
+      formatBytes(cacheBytesPerToken(config)),
+      `${atOnce}`,
       formatBytes(decodeBytes(config, WORK, each.method, atOnce)),
     ];
   });
@@ -143,7 +145,8 @@ async function fitRows(): Promise<string> {
       const cells: string[] = [];
       for (const budget of BUDGETS) {
         const plan = await planFor(each.model, each.method, runShape(context), budget * GiB);
-        cells.push(plan ? `${describeCut(plan)} (${formatBytes(plan.bytes)})` : 'no');
+        const cut = plan && `${plan.microBatchTokens} ${plan.recompute ? 'again' : 'kept'}`;
+        cells.push(plan ? `${cut} (${formatBytes(plan.bytes)})` : 'no');
       }
       rows.push([nameOf(each), `${context}`, ...cells]);
     }
