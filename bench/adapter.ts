@@ -21,12 +21,18 @@ const SWIFTSHADER_VARIABLE = 'TERRARIUM_SWIFTSHADER';
 
 /**
  * Tells Vulkan's loader, before anything has asked it, which driver there is: for Dawn and for ONNX Runtime alike.
+ * @param options.coldCaches keep drivers from using shaders compiled before: a first step would depend on what ran yesterday
  * @throws Error naming the places that were looked at
  */
-export function chooseAdapter(choice: AdapterChoice, env: NodeJS.ProcessEnv = process.env): void {
-  // Drivers keep compiled shaders on disk: without this a first step would depend on what ran yesterday.
-  env.MESA_SHADER_CACHE_DISABLE ??= 'true';
-  env.__GL_SHADER_DISK_CACHE ??= '0';
+export function chooseAdapter(
+  choice: AdapterChoice,
+  { coldCaches = true } = {},
+  env: NodeJS.ProcessEnv = process.env,
+): void {
+  if (coldCaches) {
+    env.MESA_SHADER_CACHE_DISABLE ??= 'true';
+    env.__GL_SHADER_DISK_CACHE ??= '0';
+  }
   if (choice === 'default') return;
   const named = choice === 'swiftshader' ? env[SWIFTSHADER_VARIABLE] : undefined;
   const places = named === undefined ? MANIFESTS[choice] : [named];

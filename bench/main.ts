@@ -44,7 +44,7 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function runUnit(unit: Unit, options: BenchOptions): Promise<number> {
-  chooseAdapter(options.adapter);
+  chooseAdapter(options.adapter, { coldCaches: !options.quick });
   const gpu = await acquireNodeGpu();
   const machine = describeMachine(gpu.adapterName);
   const bench: Bench = { gpu, counters: new Counters(gpu.device), machine, options, say };

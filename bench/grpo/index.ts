@@ -2,11 +2,11 @@
  * @file A GRPO step in its parts, with few groups and with many, and the memory of the run against its plan. The page's own
  * model on reverse-text, from random weights: with a reward for likeness every group has a signal from the first step on.
  */
-import { completionTokens, seconds } from '../../src/envs';
-import type { Span } from '../../src/envs';
+import { completionTokens } from '../../src/envs';
 import { Run, resolveConfig } from '../../src/rl';
 import type { RunEvent } from '../../src/rl';
 import type { Bench } from '../measure';
+import { covered } from './covered';
 import { makeGrpoReport } from './report';
 import type { GrpoReport, GrpoSeries, StepTime } from './report';
 
@@ -78,14 +78,4 @@ function timeOf(step: RunEvent & { event: 'step' }): StepTime {
     tokens: step.tokensPerSecond * total,
     sampledTokens: traces.reduce((sum, trace) => sum + completionTokens(trace), 0),
   };
-}
-
-/** Seconds that lie in at least one of the spans. */
-export function covered(spans: readonly Span[]): number {
-  let [total, end] = [0, -Infinity];
-  for (const span of [...spans].sort((a, b) => a.start - b.start)) {
-    total += Math.max(0, seconds({ start: Math.max(span.start, end), end: span.end }));
-    end = Math.max(end, span.end);
-  }
-  return total;
 }
