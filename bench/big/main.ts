@@ -7,10 +7,11 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { acquireNodeGpu } from '../../cli/dawn';
-import { formatBytes } from '../../src/kernels';
 import { measureBig } from './measure';
 import type { BigResult } from './measure';
 import { BIG_MODELS } from './models';
+import { bigTable } from './report';
+import type { BigReport } from './report';
 
 const USAGE = `npm run bench:big -- [options]
 
@@ -48,7 +49,8 @@ async function main(args: string[]): Promise<number> {
     results.push(await measureBig(gpu, model, 'lora', { stepTokens, generate, say }));
     if (model.full) results.push(await measureBig(gpu, model, 'full', { stepTokens, generate: 0, say }));
   }
-  const report = {
+  const report: BigReport = {
+    benchmark: 'big',
     adapter: gpu.adapterName,
     date: new Date().toISOString().slice(0, 10),
     node: process.versions.node,
@@ -56,25 +58,12 @@ async function main(args: string[]): Promise<number> {
     cores: cpus().length,
     results,
   };
-  process.stdout.write(table(results));
+  process.stdout.write(bigTable(results));
   mkdirSync(values.json, { recursive: true });
   const file = join(values.json, `big-${software ? 'lavapipe' : 'gpu'}.json`);
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
   say(`written to ${file}`);
   return 0;
-}
-
-function table(results: readonly BigResult[]): string {
-  const head = '| model | method | trained | load s | generate tokens/s | step tokens | step s | planned | peak |\n';
-  const line = '|---|---|---|---|---|---|---|---|---|\n';
-  const rows = results.map((r) => {
-    const rate = r.generateSeconds === null ? '' : (r.generatedTokens! / r.generateSeconds).toFixed(1);
-    return (
-      `| ${r.model} | ${r.method} | ${r.trained.toLocaleString('en')} | ${r.loadSeconds.toFixed(1)} | ${rate} | ` +
-      `${r.stepTokens} | ${r.stepSeconds.toFixed(1)} | ${formatBytes(r.plannedBytes)} | ${formatBytes(r.peakBytes)} |\n`
-    );
-  });
-  return head + line + rows.join('');
 }
 
 // Dawn keeps the process alive while its GPU object lives: leave explicitly.

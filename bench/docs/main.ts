@@ -1,6 +1,7 @@
 /** @file `npm run bench -- --write-docs`: docs/PERFORMANCE.md and its plots from bench/results, and scale by arithmetic. */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { bigSection, isBigReport } from '../big/report';
 import { isResultFile } from '../results';
 import type { ResultFile } from '../results';
 import { scaleSection } from '../scale/report';
@@ -11,11 +12,12 @@ import { SECTIONS, adapterLine, barsOf } from './sections';
 const PAGE = 'docs/PERFORMANCE.md';
 const RESULTS = 'bench/results';
 
-const files = readdirSync(RESULTS)
+const all = readdirSync(RESULTS)
   .filter((name) => name.endsWith('.json'))
   .sort()
-  .map((name) => ({ name, json: JSON.parse(readFileSync(join(RESULTS, name), 'utf8')) as unknown }))
-  .filter((file): file is { name: string; json: ResultFile } => isResultFile(file.json));
+  .map((name) => ({ name, json: JSON.parse(readFileSync(join(RESULTS, name), 'utf8')) as unknown }));
+const big = all.map(({ json }) => json).filter(isBigReport);
+const files = all.filter((file): file is { name: string; json: ResultFile } => isResultFile(file.json));
 
 let page = readFileSync(PAGE, 'utf8');
 for (const [name, section] of Object.entries(SECTIONS)) {
@@ -33,6 +35,7 @@ const plots = files.flatMap(({ name, json }) => {
   return [`![How many times as fast on ${json.adapter}](${plot})`];
 });
 page = replaceSection(page, 'plot', plots.join('\n\n') || 'No results are in bench/results.');
+page = replaceSection(page, 'big', big.map(bigSection).join('\n') || 'No results are in bench/results.');
 page = replaceSection(page, 'scale', await scaleSection());
 writeFileSync(PAGE, page);
 process.stderr.write(`${PAGE}: from ${files.map(({ name }) => name).join(', ') || 'no results'}\n`);
