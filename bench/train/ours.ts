@@ -1,9 +1,9 @@
 /** @file Our side: TrainProgram and AdamW, one submission a step, as Policy.update does it. */
-import { BEHAVIOUR_FIELDS, LOSS_METRICS, Submission, groupRowsById } from '../src/kernels';
-import type { Gpu } from '../src/kernels';
-import { AdamW, TrainProgram, Weights } from '../src/model';
-import type { PackedBatch, TensorValues } from '../src/model';
-import { lossParameters, lossSettings } from '../src/rl';
+import { BEHAVIOUR_FIELDS, LOSS_METRICS, Submission, groupRowsById } from '../../src/kernels';
+import type { Gpu } from '../../src/kernels';
+import { AdamW, TrainProgram, Weights } from '../../src/model';
+import type { PackedBatch, TensorValues } from '../../src/model';
+import { lossParameters, lossSettings } from '../../src/rl';
 import { ADAMW, tokensPerStep } from './configs';
 import type { BenchConfig } from './configs';
 import type { Batch } from './data';
