@@ -43,7 +43,7 @@ export async function runTrainers(config: BenchConfig, entries: Entry[], bench: 
       trainer = await create();
       loss = await trainer.step(batch);
     });
-    const tuning = trainer!.tuning ?? { pipelines: 0, ms: 0 };
+    const tuning = trainer!.tuning?.() ?? { pipelines: 0, ms: 0 };
     running.push({ trainer: trainer!, result: { name, start, tuning, steps: [{ ...start, loss, round: null }] } });
     bench.say(
       `train ${config.name}, ${name}: ready after ${(start.wallMs / 1000).toFixed(1)} s, loss ${loss.toFixed(5)}`,

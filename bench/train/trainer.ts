@@ -9,8 +9,8 @@ export interface Tuning {
 
 export interface Trainer {
   name: string;
-  /** What it tried out on the device before its first step; part of the start's figures. */
-  tuning?: Tuning;
+  /** What trying out kernels on the device has cost so far; part of the start's figures. */
+  tuning?: () => Tuning;
   /**
    * One optimizer step, waited for to its end.
    * @returns the loss of the batch before the update
