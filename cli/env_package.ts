@@ -70,7 +70,8 @@ export async function loadEnvironment(name: string, args: Record<string, unknown
 
 const ENTRIES = ['index.ts', 'index.js', 'index.mjs', 'src/index.ts'];
 
-function entryOf(path: string): string {
+/** The file of a package that exports loadEnvironment. */
+export function entryOf(path: string): string {
   if (statSync(path).isFile()) return path;
   const entry = ENTRIES.map((file) => join(path, file)).find((file) => existsSync(file));
   if (entry !== undefined) return entry;
@@ -150,7 +151,7 @@ function withSources({ code, map }: Rolldown.OutputChunk, root: string): string 
 }
 
 /** Packages that an environment imports and does not have itself, such as zod, are ours. */
-const ourPackages: Plugin = {
+export const ourPackages: Plugin = {
   name: 'terrarium-packages',
   enforce: 'post', // after the package's own have been looked for
   async resolveId(source, _, options) {

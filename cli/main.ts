@@ -1,6 +1,7 @@
 /** @file The command line: `terrarium <command> ...`. */
 import { nodeWorker, provideSandboxWorker } from '../src/envs';
 import { EVAL_USAGE, evalCommand } from './eval';
+import { EXPORT_USAGE, exportCommand } from './export';
 import { INIT_USAGE, initCommand } from './init';
 import { RUNS_USAGE, runsCommand } from './runs';
 import { STARTERS_USAGE, startersCommand } from './starters';
@@ -12,6 +13,7 @@ const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; usage: 
   train: { run: trainCommand, usage: TRAIN_USAGE },
   runs: { run: runsCommand, usage: RUNS_USAGE },
   eval: { run: evalCommand, usage: EVAL_USAGE },
+  export: { run: exportCommand, usage: EXPORT_USAGE },
   view: { run: viewCommand, usage: VIEW_USAGE },
   init: { run: initCommand, usage: INIT_USAGE },
   test: { run: testCommand, usage: TEST_USAGE },

@@ -44,7 +44,7 @@ async function isHeld(storage: ReturnType<typeof diskStorage>): Promise<boolean>
 export function cacheFolder(): string {
   const { TERRARIUM_CACHE: own, XDG_CACHE_HOME: caches } = process.env;
   if (own) return userPath(own);
-  return join(caches ? caches : join(homedir(), '.cache'), 'terrarium');
+  return join(...(caches ? [caches] : [homedir(), '.cache']), 'terrarium');
 }
 
 /** The models that were downloaded on this machine. */

@@ -42,6 +42,7 @@ export class ProgressLine {
           `entropy ${event.update ? event.update.entropy.toFixed(3) : '-'}  ` +
           `${Math.round(event.tokensPerSecond)} tokens/s  ${seconds.toFixed(1)} s/step  ` +
           `GPU idle ${Math.round((100 * event.idleSeconds) / seconds)}%  ${left.toFixed(0)} s left` +
+          (event.prefixBreaks > 0 ? `  ${event.prefixBreaks} turns rendered anew` : '') +
           (event.errors > 0 ? `  ${event.errors} FAILED ROLLOUTS` : '')
         );
       }

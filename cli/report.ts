@@ -36,6 +36,11 @@ export function formatSummary(summary: Summary, weights: Readonly<Record<string,
   if (usage) {
     lines.push(`tokens  ${usage.input_tokens.toFixed(1)} in, ${usage.output_tokens.toFixed(1)} out per rollout`);
   }
+  if (summary.prefixBreaks > 0) {
+    lines.push(
+      `anew    ${summary.prefixBreaks} turns: the chat template renders what came before in another way by then`,
+    );
+  }
   if (failed > 0) {
     const errors = Object.entries(summary.errors).map(([name, count]) => `${oneLine(name, 60)} ${count}`);
     lines.push(`FAILED  ${failed} of ${rollouts}, in no mean: ${errors.join(', ')}`);

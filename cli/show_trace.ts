@@ -72,6 +72,7 @@ function showMessage(
   const about = [
     ...(toolCallId !== undefined ? [printable(toolCallId)] : []),
     ...(turn ? [turn.finishReason, ...tokenCounts(turn), duration(Math.max(0, turn.span.end - turn.span.start))] : []),
+    ...(turn?.breaksPrefix ? ['what came before rendered anew'] : []),
   ].join(', ');
   return [
     `── ${printable(role)}${about === '' ? '' : `  (${about})`}`,

@@ -33,7 +33,7 @@ const PARTS = {
   oracle: () => {
     ensureAdapter();
     vitest('--project', 'gpu', 'tests/oracle.gpu.test.ts');
-    vitest('--project', 'unit', 'tests/verifiers.unit.test.ts');
+    vitest('--project', 'unit', 'tests/verifiers.unit.test.ts', 'tests/tokenizers.unit.test.ts');
   },
   e2e: () => {
     ensureChrome();

@@ -40,7 +40,7 @@ type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 /** What the run starts from, as a second model that can be asked. */
 function reserveStart(policy: Policy, { memory }: TrainConfig): Promise<Sampler> {
   const slots = Math.min(ASKED_AT_ONCE, memory.slots ?? ASKED_AT_ONCE);
-  const options = { slots, cacheBytes: memory.cache_mb * 2 ** 20 };
+  const options = { slots, cacheBytes: memory.cache_mb * 2 ** 20, cacheStorage: memory.cache_type };
   return Sampler.create(policy, options, { name: 'before', label: 'starting weights' });
 }
 

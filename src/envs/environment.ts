@@ -15,7 +15,7 @@ import { Rubric } from './rubric';
 import type { ScoreCard } from './rubric';
 import { traceOf } from './state';
 import type { State } from './state';
-import { bySeat, now, traceError } from './trace';
+import { bySeat, extendsTokens, now, traceError } from './trace';
 import type { Trace } from './trace';
 import type { ChatModel, Message, PreviousTurn, SamplingArgs, ToolSchema, TurnTokens } from './types';
 
@@ -291,6 +291,7 @@ export abstract class Environment {
         span: { start, end: now() },
         usage: reply.usage,
         ...(fitted && { tokens: fitted.tokens }),
+        ...(previous && fitted && !continues(fitted.tokens, previous.tokens) && { breaksPrefix: true }),
       });
       if (reply.finishReason === 'length' || fitted?.isTruncated) state.isTruncated = true;
     } catch (error) {
@@ -334,6 +335,11 @@ export abstract class Environment {
       promptTooLong: false,
     };
   }
+}
+
+/** Whether a turn's prompt goes on from all that the turn before read and wrote. */
+function continues({ promptIds }: TurnTokens, before: TurnTokens): boolean {
+  return extendsTokens(promptIds, [...before.promptIds, ...before.completionIds]);
 }
 
 /** A signal that never aborts. */

@@ -16,6 +16,8 @@ export interface Turn {
   promptMessages: number;
   finishReason: FinishReason;
   tokens?: TurnTokens;
+  /** Its prompt does not extend the tokens before it: the chat template renders earlier turns in another way by now. */
+  breaksPrefix?: true;
   /** As the model counted them. */
   usage?: Usage;
   /** The model's time. */
@@ -134,13 +136,18 @@ export function tokenSamples(
   return samples;
 }
 
-/** How often a turn's prompt did not extend the tokens before it: each costs a sample of its own. */
+/**
+ * How often a turn's prompt did not extend the tokens before it: each costs a sample of its own. Where tokens were not
+ * kept, turns say it themselves.
+ */
 export function prefixBreaks(turns: readonly Turn[]): number {
+  if (!turns.some(({ tokens }) => tokens)) return turns.filter(({ breaksPrefix }) => breaksPrefix).length;
   const samples = tokenSamples({ turns: [...turns], advantage: null });
   return Math.max(0, samples.length - 1);
 }
 
-function extendsTokens(ids: readonly number[], prefix: readonly number[]): boolean {
+/** Whether ids begin with a prefix. */
+export function extendsTokens(ids: readonly number[], prefix: readonly number[]): boolean {
   return ids.length >= prefix.length && prefix.every((id, i) => id === ids[i]);
 }
 

@@ -130,6 +130,7 @@ async function stream(
   { signal, onProgress }: LoadOptions = {},
 ): Promise<void> {
   const piece = new Uint8Array(PIECE_BYTES);
+  const converted = new Uint8Array(2 * PIECE_BYTES); // 16 bits become 32 at most
   const upload = new Upload(weights.gpu, UPLOAD_BYTES);
   try {
     let done = 0;
@@ -139,7 +140,7 @@ async function stream(
         signal?.throwIfAborted();
         const bytes = await readPiece(tensor, at, Math.min(at + PIECE_BYTES, tensor.end), piece);
         const first = (at - tensor.begin) / WEIGHT_BYTES[dtype];
-        const { buffer, offset, packed } = weights.packElements(name, first, bytes, dtype, source);
+        const { buffer, offset, packed } = weights.packElements(name, first, bytes, dtype, source, converted);
         await upload.write(buffer, offset, packed);
         done += bytes.byteLength;
         onProgress?.(done, total);

@@ -95,13 +95,17 @@ export abstract class FlatParameters implements Parameters {
     this.gpu.write(buffer, offset, packed);
   }
 
-  /** What `writeElements` would write, and where: for who brings it there by other means. */
+  /**
+   * What `writeElements` would write, and where: for who brings it there by other means.
+   * @param into memory that the result may be in
+   */
   packElements(
     name: string,
     first: number,
     bytes: Uint8Array,
     type: WeightType,
     source: string,
+    into?: Uint8Array<ArrayBuffer>,
   ): { buffer: GPUBuffer; offset: number; packed: Uint8Array<ArrayBuffer> } {
     const entry = this.entry(name);
     const { tensor, offset, shape } = entry;
@@ -110,7 +114,7 @@ export abstract class FlatParameters implements Parameters {
       throw new RangeError(`${name}: ${count} elements from ${first} on`);
     }
     try {
-      const packed = convert(bytes, type, tensor.dtype);
+      const packed = convert(bytes, type, tensor.dtype, into);
       return { buffer: tensor.buffer, offset: tensor.offset + bytesOf(offset + first, tensor.dtype), packed };
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;

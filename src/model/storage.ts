@@ -2,7 +2,7 @@
  * @file How weights lie in memory: the conversions between the types of a safetensors file and those that the GPU keeps.
  * Widening is exact. What would lose bits is an error, except for q8, which rounds by design.
  */
-import { Q8_BLOCK, Q8_BLOCK_BYTES } from '../kernels';
+import { Q8_BLOCK, Q8_BLOCK_BYTES, bytesOf } from '../kernels';
 import type { DType } from '../kernels';
 import { halfToFloat } from './safetensors';
 
@@ -24,29 +24,39 @@ export class StorageError extends Error {
   override name = 'StorageError';
 }
 
+/** Elements that are converted at once: whole blocks of q8, and little memory beside the result. */
+const CHUNK = 2 ** 14;
+
 /**
  * Turns elements of a file into those of the memory.
  * @param bytes elements of type `from`, little-endian
- * @returns whole 32-bit words
+ * @param into memory for the result: large models are converted piece by piece, and garbage would add up
+ * @returns whole 32-bit words; the bytes given where nothing has to change
  * @throws StorageError for a value that is not finite, or has no equal of the type `to`
  */
-export function convert(bytes: Uint8Array, from: WeightType, to: DType): Uint8Array<ArrayBuffer> {
-  if (from.toLowerCase() === to) {
-    checkFinite(bytes, from);
-    return bytes.byteLength % 4 === 0 ? ownBuffer(bytes) : padded(bytes);
+export function convert(
+  bytes: Uint8Array,
+  from: WeightType,
+  to: DType,
+  into?: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  checkFinite(bytes, from);
+  if (from.toLowerCase() === to) return bytes.byteLength % 4 === 0 ? ownBuffer(bytes) : padded(bytes);
+  const count = bytes.byteLength / WEIGHT_BYTES[from];
+  const size = bytesOf(count, to);
+  const result = into && into.byteLength >= size ? into.subarray(0, size) : new Uint8Array(size);
+  const scratch = new Float32Array(Math.min(CHUNK, count));
+  for (let first = 0; first < count; first += CHUNK) {
+    const end = Math.min(first + CHUNK, count);
+    const values = scratch.subarray(0, end - first);
+    toFloat32(bytes.subarray(first * WEIGHT_BYTES[from], end * WEIGHT_BYTES[from]), from, values);
+    const begin = bytesOf(first, to);
+    const part = result.subarray(begin, begin + bytesOf(end - first, to));
+    if (to === 'f32') part.set(new Uint8Array(values.buffer, 0, values.byteLength));
+    else if (to === 'q8') quantize(values, part);
+    else narrow(values, to === 'bf16' ? 'bf16' : 'f16', first, part);
   }
-  const values = widen(bytes, from);
-  if (to === 'f32') return new Uint8Array(values.buffer);
-  if (to === 'q8') return quantize(values);
-  const halves = new Uint16Array(Math.ceil(values.length / 2) * 2);
-  const bits = new Uint32Array(values.buffer);
-  for (let i = 0; i < values.length; i++) {
-    const half = to === 'bf16' ? bits[i]! >>> 16 : floatToHalf(values[i]!);
-    const back = to === 'bf16' ? (bits[i]! & 0xffff) === 0 : halfToFloat(half) === values[i];
-    if (!back) throw new StorageError(`${values[i]} at ${i} has no equal in ${to}`);
-    halves[i] = half;
-  }
-  return new Uint8Array(halves.buffer);
+  return result;
 }
 
 /**
@@ -55,16 +65,37 @@ export function convert(bytes: Uint8Array, from: WeightType, to: DType): Uint8Ar
  */
 export function widen(bytes: Uint8Array, from: WeightType): Float32Array<ArrayBuffer> {
   checkFinite(bytes, from);
-  const { buffer } = bytes.slice(); // aligned, and the caller's bytes stay his own
-  if (from === 'F32') return new Float32Array(buffer);
-  const halves = new Uint16Array(buffer);
-  const values = new Float32Array(halves.length);
-  if (from === 'F16') for (let i = 0; i < halves.length; i++) values[i] = halfToFloat(halves[i]!);
-  else {
-    const words = new Uint32Array(values.buffer);
-    for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
-  }
+  const values = new Float32Array(bytes.byteLength / WEIGHT_BYTES[from]);
+  toFloat32(bytes, from, values);
   return values;
+}
+
+function toFloat32(bytes: Uint8Array, from: WeightType, into: Float32Array<ArrayBuffer>): void {
+  const words = new Uint32Array(into.buffer, into.byteOffset, into.length);
+  if (from === 'F32') {
+    new Uint8Array(words.buffer, words.byteOffset, words.byteLength).set(bytes);
+    return;
+  }
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  const halves = new Uint16Array(aligned.buffer, aligned.byteOffset, into.length);
+  if (from === 'F16') for (let i = 0; i < halves.length; i++) into[i] = halfToFloat(halves[i]!);
+  else for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
+}
+
+/**
+ * @param first place of the first value, for the message
+ * @throws StorageError where a value has no equal
+ */
+function narrow(values: Float32Array, to: 'bf16' | 'f16', first: number, into: Uint8Array<ArrayBuffer>): void {
+  const halves = new Uint16Array(into.buffer, into.byteOffset, into.byteLength / 2);
+  halves.fill(0, values.length); // what fills the last word
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < values.length; i++) {
+    const half = to === 'bf16' ? bits[i]! >>> 16 : floatToHalf(values[i]!);
+    const back = to === 'bf16' ? (bits[i]! & 0xffff) === 0 : halfToFloat(half) === values[i];
+    if (!back) throw new StorageError(`${values[i]} at ${first + i} has no equal in ${to}`);
+    halves[i] = half;
+  }
 }
 
 /** Bytes as the memory has them, as float32: the inverse of `convert`, up to q8's rounding. */
@@ -100,11 +131,10 @@ function checkFinite(bytes: Uint8Array, type: WeightType): void {
  * Blocks of 32: a scale of largest magnitude / 127, then whole numbers (round half away from zero), as in ggml's Q8_0 but
  * with a scale of 32 bits.
  */
-function quantize(values: Float32Array): Uint8Array<ArrayBuffer> {
-  const blocks = Math.ceil(values.length / Q8_BLOCK);
-  const bytes = new Uint8Array(blocks * Q8_BLOCK_BYTES);
-  const view = new DataView(bytes.buffer);
-  for (let block = 0; block < blocks; block++) {
+function quantize(values: Float32Array, into: Uint8Array): void {
+  const view = new DataView(into.buffer, into.byteOffset, into.byteLength);
+  into.fill(0);
+  for (let block = 0; block * Q8_BLOCK < values.length; block++) {
     const part = values.subarray(block * Q8_BLOCK, (block + 1) * Q8_BLOCK);
     let largest = 0;
     for (const value of part) largest = Math.max(largest, Math.abs(value));
@@ -116,15 +146,14 @@ function quantize(values: Float32Array): Uint8Array<ArrayBuffer> {
       view.setInt8(block * Q8_BLOCK_BYTES + 4 + i, Math.max(-127, Math.min(127, level)));
     }
   }
-  return bytes;
 }
 
-const scratch = new DataView(new ArrayBuffer(4));
+const bitView = new DataView(new ArrayBuffer(4));
 
 /** A number to the nearest IEEE 754 binary16, ties to even. */
 export function floatToHalf(value: number): number {
-  scratch.setFloat32(0, value);
-  const bits = scratch.getUint32(0);
+  bitView.setFloat32(0, value);
+  const bits = bitView.getUint32(0);
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = Math.abs(value);
   if (magnitude >= 65520) return sign | 0x7c00;

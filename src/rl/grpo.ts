@@ -65,8 +65,6 @@ export interface Learned {
   rewards: number[][];
   /** Groups whose rewards differ. */
   groupsWithSignal: number;
-  /** Samples beyond one per rollout: turns whose prompt did not extend the tokens before it. */
-  prefixBreaks: number;
   lr: number;
   /** Last update of the step; null when no group had a signal and nothing was changed. */
   update: UpdateResult | null;
@@ -97,8 +95,7 @@ export async function learn(policy: Policy, env: Environment, batch: Batch, opti
 
   // 3. Tokens with the advantage on each of them. What was cut off at a limit may be left out here.
   const trained = learned.filter(({ isTruncated }) => !(grpo.mask_truncated && isTruncated));
-  const samples = trained.map((trace) => trainingSequences(trace, functions));
-  const sequences = samples.flat();
+  const sequences = trained.flatMap((trace) => trainingSequences(trace, functions));
   const referenceLogprobs = await reference?.logprobs(sequences, sampling.temperature);
   referenceLogprobs?.forEach((logprobs, i) => (sequences[i]!.referenceLogprobs = logprobs));
 
@@ -120,7 +117,6 @@ export async function learn(policy: Policy, env: Environment, batch: Batch, opti
   return {
     rewards,
     groupsWithSignal: scored.filter((_, g) => says(g)).length,
-    prefixBreaks: samples.reduce((sum, { length }) => sum + Math.max(0, length - 1), 0),
     lr,
     update,
   };

@@ -9,6 +9,7 @@ export * from './length_penalty';
 export * from './load_model';
 export * from './losses';
 export * from './memory';
+export * from './model_plan';
 export * from './models';
 export * from './pipeline';
 export * from './policy';

@@ -173,12 +173,18 @@ const LABELS: readonly [RegExp, MemoryPart][] = [
 /** What a snapshot reads at once, each through a buffer of its own; a reference comes after them, through one of theirs. */
 const MOMENTS = ['exp_avg', 'exp_avg_sq'];
 
-/** @throws GpuLimitError when a snapshot could not be read back */
-function sumByPart(allocations: readonly Allocation[], limits: DeviceLimits): MemoryPlan['parts'] {
+/** Bytes by part; without reading anything back. */
+export function partsOf(allocations: readonly Allocation[]): MemoryPlan['parts'] {
   const parts = Object.fromEntries(MEMORY_PARTS.map((part) => [part, 0])) as MemoryPlan['parts'];
   for (const { label, bytes } of allocations) {
     parts[LABELS.find(([pattern]) => pattern.test(label))?.[1] ?? 'copies'] += bytes;
   }
+  return parts;
+}
+
+/** @throws GpuLimitError when a snapshot could not be read back */
+function sumByPart(allocations: readonly Allocation[], limits: DeviceLimits): MemoryPlan['parts'] {
+  const parts = partsOf(allocations);
   const read = (label: string) => {
     const bytes = allocations.reduce((sum, allocation) => sum + (allocation.label === label ? allocation.bytes : 0), 0);
     const size = stagingSize(Math.min(bytes, READ_BYTES));

@@ -94,42 +94,72 @@ export interface PolicySnapshot {
   optimizerStep: number;
 }
 
+/** What a policy holds on its device. */
+export interface PolicyParts {
+  /** As it is computed with: its longest sequence may be shorter than the model's. */
+  config: ModelConfig;
+  weights: Weights;
+  /** Undefined: the weights are trained. */
+  adapter: Adapter | undefined;
+  gradients: Parameters;
+  optimizer: AdamW;
+  trainProgram: TrainProgram;
+  generator: Generator;
+}
+
+/**
+ * Reserves what a policy holds, with weights of zero.
+ * @throws GpuLimitError, GpuMemoryError before anything is computed; nothing is left allocated then
+ */
+export function reservePolicy(gpu: Gpu, model: ModelConfig, options: PolicyOptions): Promise<PolicyParts> {
+  const { optimizer: settings, microBatchTokens, recompute = false, generator: sampler, lora, storage } = options;
+  const config = { ...model, maxPositions: options.context ?? model.maxPositions };
+  return allOrNothing(async (own) => {
+    const weights = own(await Weights.create(gpu, config, 'parameters', lora && { storage }));
+    const adapter = lora && own(await Adapter.create(gpu, config, lora));
+    const trainable = adapter ?? weights;
+    const gradients = own(await trainable.alike('gradients'));
+    const optimizer = own(await AdamW.create(trainable, gradients, settings));
+    const tokens = Math.max(microBatchTokens, config.maxPositions);
+    const train = { tokens, rows: tokens, sequences: tokens, recompute, adapter, dropout: (lora?.dropout ?? 0) > 0 };
+    const trainProgram = own(await TrainProgram.create(weights, gradients, train));
+    const generator = own(await Generator.create(weights, { ...sampler, adapter }));
+    return { config, weights, adapter, gradients, optimizer, trainProgram, generator };
+  });
+}
+
 export class Policy {
+  readonly config: ModelConfig;
+  readonly weights: Weights;
+  /** Undefined: the weights are trained. */
+  readonly adapter: Adapter | undefined;
+  readonly gradients: Parameters;
+  readonly optimizer: AdamW;
+  readonly trainProgram: TrainProgram;
+  readonly generator: Generator;
+
   private constructor(
     readonly gpu: Gpu,
-    /** As it is computed with: its longest sequence may be shorter than the model's. */
-    readonly config: ModelConfig,
     /** As an export writes it. */
     readonly modelConfig: ModelConfig,
     readonly text: ModelText,
-    readonly weights: Weights,
-    /** Undefined: the weights are trained. */
-    readonly adapter: Adapter | undefined,
-    readonly gradients: Parameters,
-    readonly optimizer: AdamW,
-    readonly trainProgram: TrainProgram,
-    readonly generator: Generator,
-  ) {}
+    parts: PolicyParts,
+  ) {
+    this.config = parts.config;
+    this.weights = parts.weights;
+    this.adapter = parts.adapter;
+    this.gradients = parts.gradients;
+    this.optimizer = parts.optimizer;
+    this.trainProgram = parts.trainProgram;
+    this.generator = parts.generator;
+  }
 
   /**
    * Reserves everything a run needs on the device, with weights of zero.
    * @throws GpuLimitError, GpuMemoryError before anything is computed; nothing is left allocated then
    */
-  static create(gpu: Gpu, model: ModelConfig, text: ModelText, options: PolicyOptions): Promise<Policy> {
-    const { optimizer: settings, microBatchTokens, recompute = false, generator: sampler, lora, storage } = options;
-    const config = { ...model, maxPositions: options.context ?? model.maxPositions };
-    return allOrNothing(async (own) => {
-      const weights = own(await Weights.create(gpu, config, 'parameters', lora && { storage }));
-      const adapter = lora && own(await Adapter.create(gpu, config, lora));
-      const trainable = adapter ?? weights;
-      const gradients = own(await trainable.alike('gradients'));
-      const optimizer = own(await AdamW.create(trainable, gradients, settings));
-      const tokens = Math.max(microBatchTokens, config.maxPositions);
-      const train = { tokens, rows: tokens, sequences: tokens, recompute, adapter, dropout: (lora?.dropout ?? 0) > 0 };
-      const trainProgram = own(await TrainProgram.create(weights, gradients, train));
-      const generator = own(await Generator.create(weights, { ...sampler, adapter }));
-      return new Policy(gpu, config, model, text, weights, adapter, gradients, optimizer, trainProgram, generator);
-    });
+  static async create(gpu: Gpu, model: ModelConfig, text: ModelText, options: PolicyOptions): Promise<Policy> {
+    return new Policy(gpu, model, text, await reservePolicy(gpu, model, options));
   }
 
   /** What an update changes. */

@@ -1,5 +1,5 @@
 /** @file What one step did, in numbers: rewards, lengths, signal, speed. */
-import { completionTokens } from '../envs';
+import { completionTokens, prefixBreaks } from '../envs';
 import type { Environment, Trace } from '../envs';
 import { mean, standardDeviation } from './advantages';
 import { scoredOf } from './batch';
@@ -35,7 +35,7 @@ export interface StepReport {
   groupsTooHard: number;
   /** Groups that were asked in place of others without signal. */
   groupsReplaced: number;
-  /** Turns whose prompt did not extend the tokens before it: each cost a sample of its own. */
+  /** Turns whose prompt did not extend the tokens before it, of all rollouts: each is a sample of its own. */
   prefixBreaks: number;
   /** Updates between the weights that sampled the rollouts and those that were changed. */
   staleness: number;
@@ -67,7 +67,7 @@ export interface Phase {
 export function reportStep(
   env: Environment,
   { step, groups, replaced, staleness, prefillTokens }: Batch,
-  { lr, update, groupsWithSignal, prefixBreaks }: Learned,
+  { lr, update, groupsWithSignal }: Learned,
   { sampled: waited, updated, pools }: { sampled: Phase; updated: Phase; pools: StepReport['pools'] },
 ): StepReport {
   const traces = groups.flatMap((group) => group.traces);
@@ -107,7 +107,7 @@ export function reportStep(
     groupsTooEasy: silent.filter((group) => solved(group[0]!)).length,
     groupsTooHard: silent.filter((group) => !solved(group[0]!)).length,
     groupsReplaced: replaced,
-    prefixBreaks,
+    prefixBreaks: traces.reduce((sum, { turns }) => sum + prefixBreaks(turns), 0),
     staleness,
     ...(pools && { pools }),
     lr,

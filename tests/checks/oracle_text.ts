@@ -5,6 +5,7 @@ import type { Message, ToolSchema } from '../../src/envs';
 import { loadText } from '../../src/model';
 import type { TextOptions } from '../../src/model';
 import { HfChat } from '../../src/model/text/huggingface';
+import type { HfTokenizer } from '../../src/model/text/huggingface';
 import { readJsonFile } from './files';
 import { TINY } from './generation';
 
@@ -58,7 +59,7 @@ export interface TextCase {
 }
 
 /** Every string: ids, with and without the tokens around it, and the text of the ids. */
-export function stringCases({ tokenizer }: HfChat, name: string, strings: readonly StringCase[]): TextCase[] {
+export function stringCases(tokenizer: HfTokenizer, name: string, strings: readonly StringCase[]): TextCase[] {
   return strings.map(({ text, ...expected }, i) => ({
     name: `${name}: string ${i}`,
     text,

@@ -140,6 +140,8 @@ function ask(generator: Generator, seed = 1): Promise<GeneratedTokens[]> {
   );
 }
 
+const nextTask = () => new Promise<void>((resolve) => void setTimeout(resolve, 0));
+
 const said = (replies: readonly GeneratedTokens[]) => replies.map(({ ids, logprobs }) => ({ ids, logprobs }));
 
 it.each<[string, ModelConfig, Storage]>([
@@ -357,9 +359,7 @@ describe('adapters of one base, one after the other', () => {
     await expect(adapters.use(loaded(2))).rejects.toThrow('weights changed while sequences were running');
     expect(said(await running)).toEqual(await fresh(loaded(1)));
     const changed = adapters.use(loaded(2, { rank: 4 }));
-    const asked = new Promise<GeneratedTokens[]>((resolve, reject) => {
-      setTimeout(() => ask(generator).then(resolve, reject), 0);
-    });
+    const asked = nextTask().then(() => ask(generator));
     await changed;
     expect(said(await asked)).toEqual(await fresh(loaded(2, { rank: 4 })));
   });

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { acquireNodeGpu } from '../../cli/dawn';
-import { CharTokenizer, tinyText } from '../../src/model';
+import { CharTokenizer, Generator, Weights, tinyText } from '../../src/model';
 import type { ModelConfig } from '../../src/model';
-import { Policy, planMemory } from '../../src/rl';
+import { Policy, planMemory, planModel } from '../../src/rl';
 import type { PolicyOptions } from '../../src/rl';
 import { ODD, TINY } from '../checks/generation';
 
@@ -33,5 +33,20 @@ it.each<[string, ModelConfig, Partial<PolicyOptions>]>([
   await policy.snapshot();
   policy.destroy();
   expect(gpu.liveBytes).toBe(plan.parts.readback); // what snapshots go through stays, for the next
+  gpu.destroy();
+});
+
+it('what sampling alone takes is planned as it is allocated, to the byte', async () => {
+  const gpu = await acquireNodeGpu();
+  const config = { ...TINY, vocabSize: 160, hiddenSize: 64 };
+  const settings = { storage: 'bf16', context: 64, slots: 8, cacheBytes: 200_000, cacheStorage: 'f16' } as const;
+  const [inference] = await planModel(gpu.device.limits, config, settings);
+  const weights = await Weights.create(gpu, { ...config, maxPositions: 64 }, 'parameters', { storage: 'bf16' });
+  const generator = await Generator.create(weights, settings);
+  expect(gpu.liveBytes).toBe(inference!.bytes);
+  expect(inference!.fits).toBe(true);
+  generator.destroy();
+  weights.destroy();
+  expect(gpu.liveBytes).toBe(0);
   gpu.destroy();
 });

@@ -214,6 +214,7 @@ function savedTurn(turn: Json, span: Span = { start: 0, end: 0 }): Turn {
     finishReason: (textIn(turn.finish_reason) || 'stop') as FinishReason,
     span,
     ...(promptTokens !== undefined && completionTokens !== undefined && { usage: { promptTokens, completionTokens } }),
+    ...(turn.breaks_prefix === true && { breaksPrefix: true }),
     ...(reward !== undefined && { reward }),
     ...(Array.isArray(turn.completion_ids) && {
       tokens: { promptIds, completionIds, logprobs: listIn<number>(turn.logprobs) },

@@ -68,6 +68,8 @@ export interface ResultTurn {
   finish_reason: FinishReason;
   prompt_tokens?: number;
   completion_tokens?: number;
+  /** Its prompt does not extend the tokens before it. */
+  breaks_prefix?: true;
   reward?: number;
   /** Where tokens are saved. */
   prompt_ids?: number[];
@@ -234,7 +236,8 @@ function extras(trace: Trace, tokens: boolean): ResultExtras {
   };
 }
 
-function resultTurn({ promptMessages, finishReason, usage, tokens, reward }: Turn, withTokens: boolean): ResultTurn {
+function resultTurn(turn: Turn, withTokens: boolean): ResultTurn {
+  const { promptMessages, finishReason, usage, tokens, breaksPrefix, reward } = turn;
   const prompt = tokens?.promptIds.length ?? usage?.promptTokens;
   const completion = tokens?.completionIds.length ?? usage?.completionTokens;
   return {
@@ -242,6 +245,7 @@ function resultTurn({ promptMessages, finishReason, usage, tokens, reward }: Tur
     finish_reason: finishReason,
     ...(prompt !== undefined && { prompt_tokens: prompt }),
     ...(completion !== undefined && { completion_tokens: completion }),
+    ...(breaksPrefix && { breaks_prefix: true }),
     ...(reward !== undefined && { reward }),
     ...(withTokens &&
       tokens && { prompt_ids: tokens.promptIds, completion_ids: tokens.completionIds, logprobs: tokens.logprobs }),

@@ -1,4 +1,5 @@
 /** @file What an evaluation says: means with intervals, pass@k and pass^k, how rollouts ended, what failed, tokens. */
+import { prefixBreaks } from '../trace';
 import type { Trace } from '../trace';
 import { estimate } from './interval';
 import type { Estimate } from './interval';
@@ -22,6 +23,8 @@ export interface Summary {
   stopConditions: Record<string, number>;
   /** Replies cut off, or prompts that did not fit. */
   truncated: number;
+  /** Turns whose prompt does not extend the tokens before it: earlier turns were rendered anew. */
+  prefixBreaks: number;
   /** Failed rollouts. */
   failed: number;
   /** Errors by `source: name`. */
@@ -56,6 +59,7 @@ export function summarize(traces: readonly Trace[], options: SummaryOptions = {}
     passThreshold,
     stopConditions: count(traces.map(({ stopCondition }) => stopCondition ?? 'unknown')),
     truncated: traces.filter(({ isTruncated }) => isTruncated).length,
+    prefixBreaks: traces.reduce((sum, { turns }) => sum + prefixBreaks(turns), 0),
     failed: failed.length,
     errors: count(failed.map(({ error }) => `${error!.source}: ${error!.name}`)),
     usage: usages.length === 0 ? null : meanUsage(usages),

@@ -109,8 +109,9 @@ export class Rendering {
   }
 }
 
+/** Without what JavaScript calls white space and what Python does. */
 function withoutSpaces(text: string): string {
-  return text.replaceAll(/\s+/g, '');
+  return text.replaceAll(/[\s\x1c-\x1f\x85]+/g, '');
 }
 
 function commonLength(a: string, b: string): number {
