@@ -6,6 +6,8 @@ export type { CachedModel } from './cache';
 export type { HubOptions } from './client';
 export { HubError } from './errors';
 export type { HubErrorName } from './errors';
+export { inspectModel } from './inspect';
+export type { InspectedModel } from './inspect';
 export { downloadModel, openModelOf } from './models';
 export type { DownloadOptions } from './models';
 export type { ModelProgress } from './progress';
