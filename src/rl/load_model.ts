@@ -2,8 +2,17 @@
  * @file Models read from their folders: a whole model, or an adapter together with the model it was made for. Only headers
  * and small files are read; weights are streamed from there to where they are wanted.
  */
-import { CheckpointError, isAdapter, loadAdapter, loadText, openCheckpoint, readPeftConfig } from '../model';
+import {
+  CheckpointError,
+  HUB_PREFIX,
+  isAdapter,
+  loadAdapter,
+  loadText,
+  openCheckpoint,
+  readPeftConfig,
+} from '../model';
 import type { FileSource, LoadedAdapter, ModelConfig, ModelText, OpenCheckpoint, TensorValues } from '../model';
+import type { TrainConfig } from './config';
 
 /** Where starting weights come from. */
 export interface ModelSources {
@@ -78,6 +87,16 @@ const STARTER = /^starters\/([\w-]+)$/;
 /** The name of an environment's starter as the base of an adapter. */
 export function starterName(env: string): string {
   return `starters/${env}`;
+}
+
+/** What the model under a run's adapter is called. */
+export function baseOf({ base, start, env }: Pick<TrainConfig, 'base' | 'start' | 'env'>): string {
+  return base ?? (start === 'starter' ? starterName(env) : start);
+}
+
+/** The same as an adapter_config.json says it: a model of a hub by its bare name, as other programs know it. */
+export function peftBaseName(name: string): string {
+  return name.startsWith(HUB_PREFIX) ? name.slice(HUB_PREFIX.length).split('@')[0]! : name;
 }
 
 /** Looks for bases where a run's models come from. */

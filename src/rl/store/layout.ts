@@ -72,7 +72,7 @@ export function parseCheckpointName(name: string): CheckpointName | undefined {
 }
 
 /** Of the run's own folder; run.json looks the same. */
-const MODEL_FILE = /^\w[\w-]*(\.\w+)*\.(json|safetensors)$/;
+const MODEL_FILE = /^\w[\w-]*(\.\w+)*\.(json|jinja|safetensors)$/;
 
 /** Whether a run has a file of this path. */
 export function belongsToRun(path: string): boolean {
