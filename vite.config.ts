@@ -31,7 +31,7 @@ export default defineConfig(({ mode }) => {
         emptyOutDir: true,
         minify: false,
         lib: { entry: 'src/index.ts', formats: ['es' as const], fileName: 'terrarium' },
-        rolldownOptions: { external: ['zod', '@huggingface/transformers'] },
+        rolldownOptions: { external: ['zod', /^@huggingface\//] },
       },
       worker: { format: 'es' as const },
     };

@@ -95,6 +95,12 @@ it('a step: reward, signal, rate and time left', () => {
   expect(line.describe(step({ step: 2, rolloutSeconds: 3.5 }), 4)).toContain('  4.0 s/step  GPU idle 13%  6 s left');
 });
 
+it('turns whose tokens could not be continued are counted', () => {
+  const line = new ProgressLine();
+  expect(line.describe(step({ prefixBreaks: 3 }), 4)).toMatch(/ {2}3 turns rendered anew$/);
+  expect(line.describe(step({}), 4)).not.toContain('anew');
+});
+
 it('rollouts that failed are not to be overlooked', () => {
   const line = new ProgressLine();
   expect(line.describe(step({ errors: 2 }), 4)).toMatch(/ {2}2 FAILED ROLLOUTS$/);

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { columns, duration, figure, oneLine, printable } from '../../cli/text';
+import { formatSummary } from '../../cli/report';
 import { showTrace } from '../../cli/show_trace';
-import { parseRow, rowOf } from '../../src/envs';
+import { parseRow, rowOf, summarize } from '../../src/envs';
 import type { Trace } from '../../src/envs';
 
 it('nothing that a terminal would obey gets through', () => {
@@ -54,7 +55,7 @@ const TRACE: Trace = {
       usage: { promptTokens: 9, completionTokens: 3 },
       tokens: { promptIds: [1, 2, 3, 4, 5, 6, 7, 8, 9], completionIds: [1, 2, 3], logprobs: [0, -0.6931, -20] },
     },
-    { promptMessages: 3, finishReason: 'stop', span: { start: 1, end: 2 } },
+    { promptMessages: 3, finishReason: 'stop', span: { start: 1, end: 2 }, breaksPrefix: true },
   ],
   reward: null,
   metrics: { [`m${hostile}`]: 0.5, calls: 2 },
@@ -86,10 +87,18 @@ it('shows a rollout: turns, calls, results, reward parts, tokens, errors, and ob
     'repaired: odd',
     'ids and probabilities  1:1.00 2:0.50 3:0.00',
     '── tool  (c\\x1b[31mred',
+    '── assistant  (stop, 1.0 s, what came before rendered anew)',
     '... 4000 more characters',
     'answer  a\\x1b',
     'info    {"note":',
   ]) {
     expect(text).toContain(part);
   }
+});
+
+it('a summary says how many turns were rendered anew, where any were', () => {
+  const saved = parseRow(JSON.stringify(rowOf(TRACE)), '', () => 0);
+  expect(formatSummary(summarize([saved, saved]))).toContain('\nanew    2 turns: the chat template renders');
+  const whole = { ...saved, turns: saved.turns.slice(0, 1) };
+  expect(formatSummary(summarize([whole]))).not.toContain('anew');
 });

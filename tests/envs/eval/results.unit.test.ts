@@ -9,6 +9,7 @@ import {
   functionModel,
   parseMetadata,
   parseRow,
+  prefixBreaks,
   readRun,
   rowOf,
   runsFolder,
@@ -256,6 +257,7 @@ const TRACE: Trace = {
       usage: { promptTokens: 2, completionTokens: 1 },
       tokens: { promptIds: [1, 2], completionIds: [3], logprobs: [-0.5] },
       reward: 0.25,
+      breaksPrefix: true,
     },
   ],
   reward: null,
@@ -278,7 +280,9 @@ it('keeps parse issues, error sources, turns and, when asked, tokens', () => {
   expect(back).toEqual({ ...TRACE, completion: [{ ...TRACE.completion[0] }, TRACE.completion[1]] });
   expect(usage).toEqual({ input_tokens: 2, output_tokens: 1, final_output_tokens: 1, final_input_tokens: 2 });
   expect(text).not.toContain('\n');
-  expect(parseRow(formatRow(TRACE), '', () => 0).turns[0]!.tokens).toBeUndefined();
+  const [bare] = parseRow(formatRow(TRACE), '', () => 0).turns;
+  expect(bare!.tokens).toBeUndefined();
+  expect(prefixBreaks([bare!])).toBe(1); // it is said without the tokens as well
 });
 
 it('a metric never takes the place of a column, nor our fields upstream’s names', () => {

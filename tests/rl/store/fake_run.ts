@@ -11,6 +11,7 @@ export const MODEL: Files = new Map([
   ['config.json', bytes('{"model_type": "qwen3"}\n')],
   ['model.safetensors', bytes('weights')],
   ['tokenizer.json', bytes('{}\n')],
+  ['chat_template.jinja', bytes('{{ messages }}')],
 ]);
 
 export function started(): RunEvent {
