@@ -1,5 +1,5 @@
 /** @file Models of the Hugging Face hub, or of a mirror: their names, their download, and the cache they are kept in. */
-export { DEFAULT_ENDPOINT, HUB_PREFIX, parseModelAddress } from './address';
+export { DEFAULT_ENDPOINT, DEFAULT_REVISION, HUB_PREFIX, parseModelAddress } from './address';
 export type { ModelAddress } from './address';
 export { deleteCached, findCached, listCached, openCached } from './cache';
 export type { CachedModel } from './cache';
