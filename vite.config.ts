@@ -1,24 +1,9 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { defineConfig } from 'vite';
-import type { Plugin } from 'vite';
+import { stripWgslPlugin } from './scripts/strip_wgsl';
 
 const target = 'es2022';
-
-/**
- * Shaders without comments and indentation: 8 of 18 kB that a first visit would load otherwise. Lines stay where they are, so
- * that the compiler's messages point into the source.
- */
-const shortShaders: Plugin = {
-  name: 'short-shaders',
-  enforce: 'pre',
-  load: (id) => {
-    if (!id.endsWith('.wgsl?raw')) return undefined;
-    const source = readFileSync(id.slice(0, -'?raw'.length), 'utf8');
-    return `export default ${JSON.stringify(source.replaceAll(/[ \t]*\/\/.*$|^[ \t]+/gm, ''))};`;
-  },
-};
 
 /** The page by default; `--mode lib` builds the library, `--mode cli` the command line. All load .wgsl the same way. */
 export default defineConfig(({ mode }) => {
@@ -54,9 +39,10 @@ export default defineConfig(({ mode }) => {
   return {
     root: 'demo',
     base: './', // works from any sub-path
-    plugins: [svelte(), shortShaders],
-    build: { target, outDir: '../dist/site', emptyOutDir: true },
-    worker: { format: 'es' as const, plugins: () => [shortShaders] },
+    plugins: [svelte(), stripWgslPlugin()],
+    // Starters' tokenizers are loaded with their starter, not with the scripts.
+    build: { target, outDir: '../dist/site', emptyOutDir: true, assetsInlineLimit: 0 },
+    worker: { format: 'es' as const, plugins: () => [stripWgslPlugin()] },
     server: { fs: { allow: ['..'] } },
   };
 });

@@ -1,4 +1,5 @@
 /** @file Transformers: configuration, weights, checkpoints, training and generation. */
+export * from './alternatives';
 export * from './batch';
 export * from './checkpoint';
 export * from './config';

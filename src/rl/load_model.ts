@@ -4,6 +4,7 @@
  */
 import { CheckpointError, HUB_PREFIX, isAdapter, loadText, loraCode, openCheckpoint } from '../model';
 import type { FileSource, LoadedAdapter, ModelConfig, ModelText, OpenCheckpoint, TensorValues } from '../model';
+import type { TrainConfig } from './config';
 
 /** Where starting weights come from. */
 export interface ModelSources {
@@ -79,6 +80,16 @@ const STARTER = /^starters\/([\w-]+)$/;
 /** The name of an environment's starter as the base of an adapter. */
 export function starterName(env: string): string {
   return `starters/${env}`;
+}
+
+/** What the model under a run's adapter is called. */
+export function baseOf({ base, start, env }: Pick<TrainConfig, 'base' | 'start' | 'env'>): string {
+  return base ?? (start === 'starter' ? starterName(env) : start);
+}
+
+/** The same as an adapter_config.json says it: a model of a hub by its bare name, as other programs know it. */
+export function peftBaseName(name: string): string {
+  return name.startsWith(HUB_PREFIX) ? name.slice(HUB_PREFIX.length).split('@')[0]! : name;
 }
 
 /** How PEFT names a base that is on the hub. */

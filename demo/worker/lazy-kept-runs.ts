@@ -1,4 +1,4 @@
-/** @file The runs that are kept in this browser: listed, compared, forked, deleted, and as files from and to elsewhere. */
+/** @file The runs that are kept in this browser: listed, compared, forked, deleted, and as files from and to elsewhere. Loaded with the first question about them. */
 import {
   compareTraining,
   exportRun,
@@ -10,8 +10,8 @@ import {
   removeRun,
   summarizeRun,
 } from '../../src/rl';
-import type { TrainConfig } from '../../src/rl';
 import type { Notice, RunsRequest, ShownRun } from '../protocol';
+import { freeName } from './run_names';
 import type { RunShelf } from './shelf';
 
 type Post = (notice: Notice, transfer?: Transferable[]) => void;
@@ -73,20 +73,4 @@ async function listRuns(shelf: RunShelf): Promise<ShownRun[]> {
   }
   const created = ({ about }: ShownRun) => about?.created ?? '';
   return runs.sort((a, b) => (created(a) < created(b) ? 1 : -1));
-}
-
-/** A name that no run has yet: `name`, else `name-2` and so on. */
-export async function freeName(shelf: RunShelf, name: string): Promise<string> {
-  const taken = new Set(await shelf.names());
-  for (let i = 1; ; i++) {
-    const candidate = i === 1 ? name : `${name}-${i}`;
-    if (!taken.has(candidate)) return candidate;
-  }
-}
-
-/** `even-digits-seed1-20250131-170501`, in the user's time. */
-export function runName({ env, seed }: TrainConfig, at: Date): string {
-  const two = (value: number) => String(value).padStart(2, '0');
-  const day = `${at.getFullYear()}${two(at.getMonth() + 1)}${two(at.getDate())}`;
-  return `${env}-seed${seed}-${day}-${two(at.getHours())}${two(at.getMinutes())}${two(at.getSeconds())}`;
 }
