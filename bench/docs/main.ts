@@ -23,7 +23,7 @@ let page = readFileSync(PAGE, 'utf8');
 for (const [name, section] of Object.entries(SECTIONS)) {
   const parts = files.flatMap(({ json }) => {
     const text = section(json);
-    return text === undefined ? [] : [`**${adapterLine(json)}**\n\n${text}`];
+    return text === undefined ? [] : [files.length > 1 ? `**${json.adapter}**\n\n${text}` : text];
   });
   page = replaceSection(page, name, parts.join('\n') || 'No results are in bench/results.');
 }
@@ -31,8 +31,8 @@ const plots = files.flatMap(({ name, json }) => {
   const bars = barsOf(json);
   if (bars.length === 0) return [];
   const plot = `performance-${basename(name, '.json')}.svg`;
-  writeFileSync(join('docs', plot), barChart(`How many times as fast: ${json.adapter.slice(0, 60)}`, bars));
-  return [`![How many times as fast on ${json.adapter}](${plot})`];
+  writeFileSync(join('docs', plot), barChart('How many times as fast, by wall time', bars));
+  return [`${adapterLine(json)}:\n\n![How many times as fast](${plot})`];
 });
 page = replaceSection(page, 'plot', plots.join('\n\n') || 'No results are in bench/results.');
 page = replaceSection(page, 'big', big.map(bigSection).join('\n') || 'No results are in bench/results.');

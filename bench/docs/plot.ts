@@ -10,7 +10,7 @@ export interface Bar {
 }
 
 const WIDTH = 760;
-const LABELS = 270;
+const LABELS = 320;
 const RIGHT = 60;
 const ROW = 26;
 const TOP = 44;

@@ -25,7 +25,7 @@ export const SECTIONS: Readonly<Record<'goals' | Part, Section>> = {
     const entries = of(file, 'train');
     if (entries.length === 0) return undefined;
     const head = ['config', 'trainer', 'ms/step', 'CPU ms/step', 'tokens/s', 'first step s', 'first step CPU s'];
-    const counted = ['dispatches', 'submits', 'objects made', 'pipelines', "tuner's"];
+    const counted = ['dispatches', 'submits', 'objects made', 'KiB moved', 'pipelines', "tuner's"];
     const rows = entries.flatMap(({ report }) =>
       report.trainers.map((t, i) => [
         i === 0
@@ -40,6 +40,7 @@ export const SECTIONS: Readonly<Record<'goals' | Part, Section>> = {
         `${t.perStep.dispatches}`,
         `${t.perStep.submits}`,
         `${t.perStep.buffers + t.perStep.bindGroups + t.perStep.pipelines}`,
+        figure((t.perStep.bytesWritten + t.perStep.bytesMapped) / 1024),
         `${t.start.pipelines - t.tuning.pipelines}`,
         t.tuning.pipelines > 0 ? `${t.tuning.pipelines} in ${(t.tuning.ms / 1000).toFixed(1)} s` : '0',
       ]),
@@ -162,23 +163,29 @@ export function barsOf(file: ResultFile): Bar[] {
     high: Math.max(...rounds),
   });
   const train = of(file, 'train').flatMap(({ report }) =>
-    report.comparisons.map(({ peer, wall }) => bar(`training ${report.config}, ${peer}`, wall)),
+    report.comparisons.map(({ peer, wall }) => bar(`training ${report.config} over ${peer}`, wall)),
   );
   const matmul = of(file, 'matmul').flatMap(({ report }) =>
     Object.entries(report.summary).map(([name, { wall }]): Bar => {
       const ratios = report.shapes.map((shape) => shape.over[name]!.wall.ofMedians);
-      return { label: `matmul, ${name}`, value: wall.mean, low: wall.worst, high: Math.max(...ratios) };
+      return {
+        label: `matmul over ${name === 'plain' ? 'the plain kernel' : name}`,
+        value: wall.mean,
+        low: wall.worst,
+        high: Math.max(...ratios),
+      };
     }),
   );
   const decode = of(file, 'decode').flatMap(({ report }) =>
-    report.ratios.slice(0, 3).map(({ name, wall }) => bar(`${report.config}, ${SHORT[name] ?? name}`, wall)),
+    report.ratios.slice(0, 3).map(({ name, wall }) => bar(`decoding ${report.config}, ${SHORT[name] ?? name}`, wall)),
   );
   return [...train, ...matmul, ...decode];
 }
 
+/** What stands beside a bar. */
 const SHORT: Readonly<Record<string, string>> = {
   'one stream over transformers.js': 'one stream',
-  'rollouts in sum over one stream of transformers.js': 'rollouts over its stream',
+  'rollouts in sum over one stream of transformers.js': 'rollouts over its one stream',
   'rollouts in sum over transformers.js with the same batch': 'rollouts over its batch',
 };
 

@@ -197,13 +197,13 @@ it('every unit has its table and its section of the page', () => {
   expect(adapterLine(file)).toBe(`${CPU}, Node 20, EPYC (2 cores), 2026-11-25; dawn 0.6.2, jax-js 0.1.25`);
   const bars = barsOf(file);
   expect(bars.map(({ label }) => label)).toEqual([
-    'training S, jax-js',
-    'training S, tfjs',
-    'matmul, plain',
-    'matmul, jax-js',
-    'M, one stream',
-    'M, rollouts over its stream',
-    'M, rollouts over its batch',
+    'training S over jax-js',
+    'training S over tfjs',
+    'matmul over the plain kernel',
+    'matmul over jax-js',
+    'decoding M, one stream',
+    'decoding M, rollouts over its one stream',
+    'decoding M, rollouts over its batch',
   ]);
   const svg = barChart('As fast as <them> & more', bars);
   expect(svg).toMatch(/^<svg [^>]*viewBox="0 0 760 \d+"/);
