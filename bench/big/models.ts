@@ -47,5 +47,5 @@ export interface BigModel {
 
 export const BIG_MODELS: Record<string, BigModel> = {
   smollm2: { name: 'SmolLM2-135M', config: SMOLLM2_135M, rollouts: 16, tokens: 32, full: true },
-  qwen3: { name: 'Qwen3-0.6B', config: QWEN3_0_6B, rollouts: 16, tokens: 32, full: false },
+  qwen3: { name: 'Qwen3-0.6B', config: QWEN3_0_6B, rollouts: 4, tokens: 8, full: false },
 };
