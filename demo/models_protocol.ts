@@ -76,9 +76,9 @@ export type ModelsNews =
   /** Is here now. */
   | { what: 'ready'; about: ModelAbout }
   | { what: 'deleted'; name: string }
-  /** What was asked for came to nothing. `kept`: bytes of a broken-off download are here. */
+  /** What was asked for came to nothing. */
   | { what: 'problem'; message: string }
-  /** Broken off by the user. */
-  | { what: 'cancelled' }
+  /** Broken off by the user. `kept`: what has come of a model is here. */
+  | { what: 'cancelled'; kept: boolean }
   /** The worker is no more, and every folder and download with it. */
   | { what: 'gone' };

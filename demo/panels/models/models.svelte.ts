@@ -126,7 +126,9 @@ export class ModelsState {
         this.#end();
         break;
       case 'cancelled':
-        this.said = this.busy === 'downloading' ? 'Broken off. What has come is kept: download it again to go on.' : '';
+        if (this.busy === 'downloading') {
+          this.said = `Broken off.${news.kept ? ' What has come is kept: go on when you like.' : ''}`;
+        }
         this.#end();
         break;
       case 'gone':

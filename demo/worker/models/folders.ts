@@ -1,7 +1,7 @@
 /** @file Folders that were chosen or dropped, by the names they are asked for. They are here as long as the page is open. */
 import { CheckpointError, droppedFolder } from '../../../src/model';
 import type { FileSource } from '../../../src/model';
-import type { ShownFolder } from '../../models_protocol';
+import type { ModelAbout, ShownFolder } from '../../models_protocol';
 import { zipFolder } from './zip_folder';
 
 /** Before the name of a folder of the user's where other models could be named as well. */
@@ -31,13 +31,14 @@ export class Folders {
   async add(
     folder: string | null,
     files: readonly File[],
-    about: (name: string, source: FileSource, bytes: number) => Promise<Pick<ShownFolder, 'adapter'>>,
-  ): Promise<void> {
+    about: (name: string, source: FileSource, bytes: number) => Promise<ModelAbout>,
+  ): Promise<ModelAbout> {
     const source = await sourceOf(folder, files);
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
     const name = `${FOLDER_PREFIX}${source.name}`;
-    const { adapter } = await about(name, source, bytes);
-    this.#byName.set(name, { name, bytes, adapter, source });
+    const found = await about(name, source, bytes);
+    this.#byName.set(name, { name, bytes, adapter: found.adapter, source });
+    return found;
   }
 
   /** @throws CheckpointError when it is not here */

@@ -54,56 +54,43 @@ export class Models {
       return;
     }
     const { post } = this.host;
-    try {
-      await this.#answer(request);
-    } catch (error) {
-      if (error === BROKEN_OFF) post({ what: 'cancelled' });
-      else if (error !== OVERTAKEN) {
-        post({ what: 'problem', message: error instanceof Error ? error.message : String(error) });
-      }
-    }
+    const news = await this.#answer(request).catch(async (error: unknown): Promise<ModelsNews | undefined> => {
+      if (error === BROKEN_OFF) return { what: 'cancelled', kept: await this.#isKept(request) };
+      if (error === OVERTAKEN) return undefined;
+      return { what: 'problem', message: error instanceof Error ? error.message : String(error) };
+    });
+    // What is here now is known before anything is said about it.
     if (request.what !== 'look') await this.#list();
+    if (news) post(news);
   }
 
-  async #answer(request: Exclude<ModelsRequest, { what: 'cancel' }>): Promise<void> {
-    const { post } = this.host;
+  async #answer(request: Exclude<ModelsRequest, { what: 'cancel' }>): Promise<ModelsNews | undefined> {
     switch (request.what) {
       case 'list':
-        return;
+        return undefined;
       case 'look':
         this.#looking.abort(OVERTAKEN);
         this.#looking = new AbortController();
-        post({ what: 'about', about: await this.#look(request.name, request.access, this.#looking.signal) });
-        return;
+        return { what: 'about', about: await this.#look(request.name, request.access, this.#looking.signal) };
       case 'download':
         if (this.#downloading) throw new Error('one model is downloaded at a time: wait, or cancel');
-        this.#downloading = new AbortController();
-        try {
-          post({ what: 'ready', about: await this.#download(request.name, request.access, this.#downloading.signal) });
-        } finally {
-          this.#downloading = undefined;
-        }
-        return;
+        return { what: 'ready', about: await this.#download(request) };
       case 'delete': {
         const shelf = await this.host.models;
         const found = (await listCached(shelf)).find(({ key }) => key === request.key);
         await deleteCached(shelf, request.key);
-        post({ what: 'deleted', name: found ? nameOf(found) : request.key });
-        return;
+        return { what: 'deleted', name: found ? nameOf(found) : request.key };
       }
       case 'add': {
-        let about: ModelAbout | undefined;
-        await this.#folders.add(request.folder, request.files, async (name, source, bytes) => {
-          const limits = await this.host.limits();
-          return (about = await aboutFolder(source, this.find, { name, bytes, limits }));
-        });
-        post({ what: 'ready', about: about! });
-        return;
+        const limits = await this.host.limits();
+        const about = await this.#folders.add(request.folder, request.files, (name, source, bytes) =>
+          aboutFolder(source, this.find, { name, bytes, limits }),
+        );
+        return { what: 'ready', about };
       }
       case 'forget':
         this.#folders.forget(request.name);
-        post({ what: 'deleted', name: request.name });
-        return;
+        return { what: 'deleted', name: request.name };
     }
   }
 
@@ -124,17 +111,31 @@ export class Models {
     return aboutInspected(inspected, { ...options, bytes: inspected.bytes });
   }
 
-  async #download(name: string, access: HubAccess, signal: AbortSignal): Promise<ModelAbout> {
+  async #download({ name, access }: Extract<ModelsRequest, { what: 'download' }>): Promise<ModelAbout> {
     const address = parseModelAddress(name, access.endpoint);
     const { post, models, limits } = this.host;
-    const shelf = await models;
-    const onProgress = (progress: ModelProgress) => {
-      if (!signal.aborted) post({ what: 'progress', progress });
-    };
-    const folder = await downloadModel(shelf, address, { ...hubOptions(access), signal, onProgress });
-    const [cached] = await findCached(shelf, address);
-    const options = { name: nameOf(address), bytes: cached?.bytes ?? 0, limits: await limits() };
-    return aboutFolder(folder, this.find, options);
+    const controller = new AbortController();
+    const { signal } = controller;
+    this.#downloading = controller;
+    try {
+      const onProgress = (progress: ModelProgress) => {
+        if (!signal.aborted) post({ what: 'progress', progress });
+      };
+      const shelf = await models;
+      const folder = await downloadModel(shelf, address, { ...hubOptions(access), signal, onProgress });
+      const [cached] = await findCached(shelf, address);
+      const options = { name: nameOf(address), bytes: cached?.bytes ?? 0, limits: await limits() };
+      return await aboutFolder(folder, this.find, options);
+    } finally {
+      this.#downloading = undefined;
+    }
+  }
+
+  /** Whether something is here of what was to be downloaded. */
+  async #isKept(request: ModelsRequest): Promise<boolean> {
+    if (request.what !== 'download') return false;
+    const { id } = parseModelAddress(request.name, request.access.endpoint);
+    return (await listCached(await this.host.models)).some((model) => model.id === id && !model.complete);
   }
 
   /**
