@@ -1,6 +1,7 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { builtinModules } from 'node:module';
 import { defineConfig } from 'vite';
+import { stripWgslPlugin } from './scripts/strip_wgsl';
 
 const target = 'es2022';
 
@@ -38,9 +39,10 @@ export default defineConfig(({ mode }) => {
   return {
     root: 'demo',
     base: './', // works from any sub-path
-    plugins: [svelte()],
-    build: { target, outDir: '../dist/site', emptyOutDir: true },
-    worker: { format: 'es' as const },
+    plugins: [svelte(), stripWgslPlugin()],
+    // Starters' tokenizers are loaded with their starter, not with the scripts.
+    build: { target, outDir: '../dist/site', emptyOutDir: true, assetsInlineLimit: 0 },
+    worker: { format: 'es' as const, plugins: () => [stripWgslPlugin()] },
     server: { fs: { allow: ['..'] } },
   };
 });

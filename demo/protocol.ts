@@ -1,6 +1,8 @@
 /** @file What page and trainer worker say to each other. Every message is plain data. */
 import type { EvalProgress, Summary, Trace } from '../src/envs';
 import type { EnvironmentNews, EnvironmentRequest } from './environments_protocol';
+import type { ModelsNews, ModelsRequest } from './models_protocol';
+import type { PlaygroundNews, PlaygroundRequest } from './playground_protocol';
 import type {
   Finding,
   MemoryPlan,
@@ -26,14 +28,17 @@ export type Command =
   | { type: 'step' }
   /** End the run now; its weights stay. */
   | { type: 'stop' }
-  /** Reply to a prompt, with the starting weights and with the current ones. */
-  | { type: 'try'; id: number; prompt: string; greedy: boolean }
+  /** A conversation, after what is in progress. */
+  | { type: 'playground'; request: PlaygroundRequest }
   /** Evaluate on held-out tasks, after what is in progress. */
   | { type: 'evaluate'; settings: EvalSettings }
   | { type: 'cancel-eval' }
   /** An evaluation in any environment of the library. */
   | { type: 'environment'; request: EnvironmentRequest }
-  | { type: 'export'; what: 'model' | 'rollouts' }
+  /** `merged`: the model with its adapter in it. */
+  | { type: 'export'; what: 'model' | 'merged' | 'rollouts' }
+  /** Something about the models of this browser; answered at once, whatever the run in progress does. */
+  | { type: 'models'; request: ModelsRequest }
   /** Something about the runs that are kept; answered at once, whatever the run in progress does. */
   | { type: 'runs'; request: RunsRequest }
   /** Destroys the device, as a driver reset would: the page's own fire drill. */
@@ -114,15 +119,15 @@ export type Notice =
   /** What keeps the run from learning now, the likeliest cause first. */
   | { type: 'findings'; findings: Finding[] }
   | { type: 'progress'; progress: Progress | null }
-  | { type: 'tried'; id: number; before: string; after: string }
-  | { type: 'try-failed'; id: number; message: string }
+  | { type: 'playground'; news: PlaygroundNews }
+  | { type: 'models'; news: ModelsNews }
   | { type: 'eval-progress'; progress: EvalProgress }
   | { type: 'evaluated'; evaluation: ShownEvaluation }
   /** Cancelled (no message), or failed. */
   | { type: 'eval-ended'; message: string | null }
   | { type: 'environment'; news: EnvironmentNews }
   /** A file to take home; `note` says what is special about it. */
-  | { type: 'exported'; name: string; bytes: Uint8Array<ArrayBuffer>; note: string }
+  | { type: 'exported'; name: string; bytes: Uint8Array<ArrayBuffer> | Blob; note: string }
   /** The device was lost and the run went back to this step by itself; null: to its very start. */
   | { type: 'recovered'; step: number | null; message: string }
   /** The run is now kept under this name. */

@@ -2,6 +2,8 @@
 import type { EvalProgress } from '../src/envs';
 import type { Finding, MemoryPlan, Metric, Progress, TrainConfig, TrainingComparison } from '../src/rl';
 import type { EnvironmentNews, EnvironmentRequest } from './environments_protocol';
+import type { ModelsNews, ModelsRequest } from './models_protocol';
+import type { PlaygroundNews, PlaygroundRequest } from './playground_protocol';
 import TrainerWorker from './worker/worker?worker';
 import type {
   Command,
@@ -32,14 +34,23 @@ function isLeftBehind({ about, finished, inUse }: ShownRun): boolean {
   return about !== undefined && !finished && !inUse;
 }
 
-export interface Try {
-  id: number;
-  prompt: string;
-  before: string | null;
-  after: string | null;
-  error: string | null;
-  /** Steps done when it was asked. */
-  step: number;
+/** What comes whatever run is open: it was asked for by itself. */
+const OF_NO_RUN: readonly RunNotice['type'][] = [
+  'exported',
+  'runs',
+  'compared',
+  'runs-said',
+  'environment',
+  'models',
+  'playground',
+];
+
+/** A model of this browser that a run can start from. */
+export interface StartChoice {
+  /** What `start` is set to. */
+  name: string;
+  /** Of all its files. */
+  bytes: number;
 }
 
 export class Trainer {
@@ -60,7 +71,6 @@ export class Trainer {
   /** What keeps the run from learning, the likeliest cause first. */
   findings = $state.raw<readonly Finding[]>([]);
   progress = $state.raw<Progress | null>(null);
-  tries = $state.raw<readonly Try[]>([]);
   /** Asked for and not yet ended. */
   evaluating = $state(false);
   evalProgress = $state.raw<EvalProgress | null>(null);
@@ -83,16 +93,20 @@ export class Trainer {
   /** A run that was not finished when the page was left. */
   unfinished = $state.raw<ShownRun | null>(null);
 
-  /** Hears of the evaluations in environments of the library. */
+  /** Besides those that are shipped. */
+  startChoices = $state.raw<readonly StartChoice[]>([]);
+
+  /** Hear of the evaluations in environments of the library, of models, and of conversations. */
   onEnvironment: ((news: EnvironmentNews) => void) | undefined;
+  onModels: ((news: ModelsNews) => void) | undefined;
+  onPlayground: ((news: PlaygroundNews) => void) | undefined;
 
   #worker: Worker | undefined;
   /** The run that the page shows. */
   #run = 0;
-  #nextTry = 1;
 
   /** @param download takes a file that the worker made */
-  constructor(private readonly download: (name: string, bytes: Uint8Array<ArrayBuffer>) => void) {}
+  constructor(private readonly download: (name: string, bytes: Uint8Array<ArrayBuffer> | Blob) => void) {}
 
   #startWorker(): Worker {
     const worker = new TrainerWorker({ name: 'trainer' });
@@ -103,6 +117,8 @@ export class Trainer {
       worker.terminate();
       this.#worker = undefined; // the next run gets another
       this.onEnvironment?.({ what: 'gone' });
+      this.onModels?.({ what: 'gone' });
+      this.onPlayground?.({ what: 'gone' });
     });
     return worker;
   }
@@ -143,7 +159,6 @@ export class Trainer {
     this.done = null;
     this.groups = [];
     this.findings = [];
-    this.tries = [];
     this.evaluating = false;
     this.evalProgress = null;
     this.evaluations = [];
@@ -167,6 +182,14 @@ export class Trainer {
     this.#send({ type: 'environment', request });
   }
 
+  askModels(request: ModelsRequest): void {
+    this.#send({ type: 'models', request });
+  }
+
+  askPlayground(request: PlaygroundRequest): void {
+    this.#send({ type: 'playground', request });
+  }
+
   play(): void {
     this.#send({ type: 'play' });
   }
@@ -182,12 +205,6 @@ export class Trainer {
 
   stop(): void {
     this.#send({ type: 'stop' });
-  }
-
-  ask(prompt: string, greedy: boolean): void {
-    const id = this.#nextTry++;
-    this.tries = [{ id, prompt, before: null, after: null, error: null, step: this.step }, ...this.tries].slice(0, 20);
-    this.#send({ type: 'try', id, prompt, greedy });
   }
 
   evaluate(settings: EvalSettings): void {
@@ -206,7 +223,7 @@ export class Trainer {
     this.download(files.name, files.bytes);
   }
 
-  export(what: 'model' | 'rollouts'): void {
+  export(what: 'model' | 'merged' | 'rollouts'): void {
     this.#send({ type: 'export', what });
   }
 
@@ -222,8 +239,7 @@ export class Trainer {
 
   #hear(notice: RunNotice): void {
     // What an earlier run still has to say is not about this one; what was asked for comes all the same.
-    if (notice.run !== this.#run && !['exported', 'runs', 'compared', 'runs-said', 'environment'].includes(notice.type))
-      return;
+    if (notice.run !== this.#run && !OF_NO_RUN.includes(notice.type)) return;
     switch (notice.type) {
       case 'status':
         this.status = notice.status;
@@ -272,12 +288,6 @@ export class Trainer {
       case 'progress':
         this.progress = notice.progress;
         break;
-      case 'tried':
-        this.#answer(notice.id, { before: notice.before, after: notice.after });
-        break;
-      case 'try-failed':
-        this.#answer(notice.id, { error: notice.message });
-        break;
       case 'eval-progress':
         this.evalProgress = notice.progress;
         break;
@@ -292,6 +302,12 @@ export class Trainer {
         break;
       case 'environment':
         this.onEnvironment?.(notice.news);
+        break;
+      case 'models':
+        this.onModels?.(notice.news);
+        break;
+      case 'playground':
+        this.onPlayground?.(notice.news);
         break;
       case 'exported':
         this.download(notice.name, notice.bytes);
@@ -334,9 +350,5 @@ export class Trainer {
     else if (event.event === 'eval') this.evals = [...this.evals, event];
     else if (event.event === 'sft') this.sft = event;
     else if (event.event === 'done') this.done = event;
-  }
-
-  #answer(id: number, answer: Partial<Try>): void {
-    this.tries = this.tries.map((item) => (item.id === id ? { ...item, ...answer } : item));
   }
 }

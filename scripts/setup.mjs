@@ -104,6 +104,23 @@ export function ensureChrome() {
   return path;
 }
 
+/** Python 3.11 or newer, which the tests of exported packages run: their stdlib is all they need. */
+export function ensurePython() {
+  const version = () => /^Python 3\.(\d+)/.exec(quietly('python3', ['--version']).stdout ?? '')?.[1];
+  if (version() === undefined && canUseApt()) {
+    say('Installing python3 with apt-get (as root) ...');
+    apt(['update', '-qq']);
+    apt(['install', '-y', '-qq', '--no-install-recommends', 'python3']);
+  }
+  const minor = version();
+  if (minor === undefined || Number(minor) < 11) {
+    throw new Error(
+      `The tests of exported Python packages need python3 >= 3.11, ${minor === undefined ? 'and there is none' : `this is 3.${minor}`}. ` +
+        'Install it (Debian: sudo apt-get install python3; Mac: brew install python).',
+    );
+  }
+}
+
 function canUseApt() {
   return process.platform === 'linux' && process.getuid?.() === 0 && quietly('apt-get', ['--version']).status === 0;
 }

@@ -3,7 +3,7 @@
  * With a name it runs one part: unit, gpu, oracle or e2e.
  */
 import { join } from 'node:path';
-import { ROOT, bin, buildOnce, ensureAdapter, ensureChrome, ensurePackages, run, say } from './setup.mjs';
+import { ROOT, bin, buildOnce, ensureAdapter, ensureChrome, ensurePackages, ensurePython, run, say } from './setup.mjs';
 
 process.chdir(ROOT);
 ensurePackages();
@@ -24,7 +24,10 @@ const PARTS = {
     run(bin('prettier'), ['--check', '--log-level', 'warn', '.']);
   },
   build,
-  unit: () => vitest('--project', 'unit'),
+  unit: () => {
+    ensurePython();
+    vitest('--project', 'unit');
+  },
   gpu: () => {
     ensureAdapter();
     build();

@@ -32,6 +32,11 @@ const offAt =
   (value: unknown) =>
     value === off || value === undefined ? { set: {} } : { none: why };
 
+/** Of the adapter, where one is trained. */
+const ofLora =
+  (name: string): Rule =>
+  (value: unknown, { method }) => ({ set: method === 'lora' ? { [`trainer.model.lora.${name}`]: value } : {} });
+
 const MODEL = 'the shape of a model that is made here: --model is there already';
 const SFT = 'a warm-up is a run of its own there (uv run sft)';
 const PAGE_MEMORY = 'of how this trainer uses its memory';
@@ -116,7 +121,7 @@ const warmUp: Rule = (warmup: number, config) => {
 const seqLen = (value: number | undefined, { maxPositions = 2048 }: MappingContext) =>
   value ?? Math.min(maxPositions, 2048);
 
-/** By key, as `configFields` has them. Keys that it has not (yet) are of settings that other branches bring. */
+/** By key, as `configFields` has them. */
 export const RULES: Readonly<Record<string, Rule>> = {
   env: none('the package is the environment'),
   env_args: none('part of the package, as they decide its tasks (data/manifest.json)'),
@@ -190,11 +195,13 @@ export const RULES: Readonly<Record<string, Rule>> = {
   'checkpoint.interval': (value: number) => ({ set: value > 0 ? { 'ckpt.interval': value } : {} }),
   'checkpoint.keep_last': to('ckpt.keep_last'),
   'checkpoint.keep_best': none('it keeps the newest checkpoints, and those of an interval'),
-  'lora.rank': to('trainer.model.lora.rank'),
-  'lora.alpha': to('trainer.model.lora.alpha'),
-  'lora.dropout': to('trainer.model.lora.dropout'),
-  'lora.targets': to('trainer.model.lora.target_modules'),
-  'lora.target_modules': to('trainer.model.lora.target_modules'),
+  method: () => ({ set: {} }), // what lora.* say
+  'lora.rank': ofLora('rank'),
+  'lora.alpha': ofLora('alpha'),
+  'lora.dropout': ofLora('dropout'),
+  'lora.target_modules': ofLora('target_modules'),
+  'lora.use_rslora': offAt(false, 'its adapters scale by alpha / rank'),
+  base: offAt(undefined, 'of an adapter that a run goes on with: --model is there already'),
 };
 
 /** Why whole sections of ours have no counterpart. */

@@ -1,7 +1,7 @@
 /** @file What is written down of the run that is open: from its first event on, until it has ended. */
 import { RunStore, readRollouts } from '../../src/rl';
 import type { Diagnosis, Files, Recovered, RunEvent, RunSnapshot, TrainConfig } from '../../src/rl';
-import { freeName, runName } from './runs';
+import { freeName, runName } from './run_names';
 import type { RunShelf } from './shelf';
 
 export class KeptRun {

@@ -4,10 +4,8 @@
  * A run is a generator of events, so the controls are simple: playing pulls events, a pause does not, a single step pulls
  * until a step has come, a stop aborts. Everything that touches the model happens between events, in order.
  */
-import { strToU8, zipSync } from 'fflate';
 import { DeviceLostError, Gpu, NoAdapterError } from '../../src/kernels';
-import { formatTinyCall } from '../../src/model';
-import type { NativeModel } from '../../src/model';
+import type { Shelf } from '../../src/model';
 import { Diagnostician, Run, RunStore, Sampler, modelFolderOf } from '../../src/rl';
 import type {
   Diagnosis,
@@ -19,15 +17,15 @@ import type {
   RunSnapshot,
   TrainConfig,
 } from '../../src/rl';
-import { PURPOSE, deriveKey } from '../../src/random';
 import type { Command, Notice, RunNotice, StarterInfo, Status } from '../protocol';
 import { EnvironmentEvals } from './environment_evals';
-import { evaluateFor } from './evaluation';
 import { KeptRun } from './kept_run';
-import { answerRuns } from './runs';
+import { ModelsDesk } from './models/desk';
+import { PlaygroundDesk } from './playground/desk';
+import type { OpenRun } from './playground/seats';
 import { memoryShelf } from './shelf';
 import type { RunShelf } from './shelf';
-import { sources, starterCard } from './sources';
+import { pageSources, starterCard } from './sources';
 
 /** Times a lost device is replaced in one run before giving up. */
 const MAX_RECOVERIES = 3;
@@ -46,6 +44,9 @@ function reserveStart(policy: Policy, { memory }: TrainConfig): Promise<Sampler>
 
 export class Session {
   #gpu: Gpu | undefined;
+  #acquiring: Promise<Gpu> | undefined;
+  /** Why there is no device, once one was lost. */
+  #noDevice: DeviceLostError | undefined;
   /** Number of the run that is open, and of the last one that was asked for. */
   #number = 0;
   #wanted = 0;
@@ -63,7 +64,13 @@ export class Session {
   /** Makes the model's folder, without a device as well. */
   #modelAt: ModelFolder | undefined;
   /** Where models come from; a resumed run begins with its own. */
-  #sources: ModelSources = sources;
+  #sources: ModelSources;
+  readonly #ownSources: ModelSources;
+  readonly #models: ModelsDesk;
+  readonly #playground: PlaygroundDesk;
+  /** How often the run's weights have changed, and those it is compared with. */
+  #changes = 0;
+  #startChanges = 0;
   /** What is written down of the run, once it has begun. */
   #kept: KeptRun | undefined;
   #before: Sampler | undefined;
@@ -79,19 +86,39 @@ export class Session {
   /**
    * @param acquire makes a device; called again when one is lost
    * @param shelf where runs are kept
+   * @param models where downloaded models are
    */
   constructor(
     private readonly send: (notice: RunNotice, transfer?: Transferable[]) => void,
     private readonly acquire: () => Promise<Gpu> = () => Gpu.acquire(),
     private readonly shelf: Promise<RunShelf> = Promise.resolve(memoryShelf()),
-  ) {}
+    models: Promise<Shelf> = Promise.resolve(memoryShelf()),
+  ) {
+    this.#models = new ModelsDesk({
+      models,
+      runs: shelf,
+      limits: () => this.#limits(),
+      post: (news) => this.#post({ type: 'models', news }),
+    });
+    this.#playground = new PlaygroundDesk({
+      gpu: () => this.#device(),
+      run: () => this.#openRun(),
+      models: () => this.#models.models,
+      post: (news) => this.#post({ type: 'playground', news }),
+    });
+    this.#sources = this.#ownSources = pageSources((name) => this.#models.folder(name));
+  }
 
   /** Takes a command from the page. */
   receive(command: Command): void {
     if (command.type === 'runs') {
-      void this.shelf.then((shelf) =>
+      void Promise.all([this.shelf, import('./lazy-kept-runs')]).then(([shelf, { answerRuns }]) =>
         answerRuns(shelf, command.request, (notice, transfer) => this.#post(notice, transfer)),
       );
+      return;
+    }
+    if (command.type === 'models') {
+      void this.#models.receive(command.request);
       return;
     }
     const replaces = command.type === 'open' || command.type === 'resume';
@@ -102,7 +129,9 @@ export class Session {
       this.#abort.abort(new DOMException('stopped by the user', 'AbortError'));
     }
     if (command.type === 'environment' && !this.#environments.receive(command.request)) return;
+    if (command.type === 'playground' && !this.#playground.receive(command.request)) return;
     if (replaces) this.#environments.cancelNative();
+    if (replaces) this.#playground.stop();
     if (command.type === 'cancel-eval' || replaces) this.#evalAbort.abort();
     if (command.type === 'evaluate') this.#evalAbort = new AbortController();
     if (command.type === 'lose-device') this.#gpu?.device.destroy();
@@ -124,8 +153,8 @@ export class Session {
       case 'stop':
         if (this.#run) await this.#stop();
         return;
-      case 'try':
-        return this.#try(command);
+      case 'playground':
+        return this.#converse(command);
       case 'evaluate':
         return this.#evaluate(command);
       case 'environment':
@@ -134,6 +163,7 @@ export class Session {
         return this.#export(command);
       case 'cancel-eval':
       case 'lose-device':
+      case 'models':
       case 'runs':
         return;
     }
@@ -193,18 +223,30 @@ export class Session {
     this.#kept = new KeptRun(opened.store);
     this.#snapshot = opened.snapshot;
     this.#step = opened.snapshot?.step ?? 0;
-    this.#sources = opened.sources(sources);
+    this.#sources = opened.sources(this.#ownSources);
     return { config: opened.about.config, opened };
   }
 
-  /** The device in use, or a new one where there is none or it is lost. */
+  /**
+   * The device in use, or a new one where there is none or it is lost.
+   * @throws what was said when one was lost and no other could be had, for as long as that is so
+   */
   async #device(): Promise<Gpu> {
     try {
       this.#gpu?.check();
     } catch {
       this.#gpu = undefined;
     }
-    return (this.#gpu ??= await this.acquire());
+    if (this.#gpu) return this.#gpu;
+    // Who asks while one is being acquired gets that one.
+    this.#acquiring ??= this.acquire().finally(() => (this.#acquiring = undefined));
+    try {
+      this.#gpu = await this.#acquiring;
+    } catch (error) {
+      throw this.#noDevice ?? error;
+    }
+    this.#noDevice = undefined;
+    return this.#gpu;
   }
 
   /** Makes the run, at its start or at its last snapshot. */
@@ -222,7 +264,9 @@ export class Session {
         run.policy.gpu.check(); // what a lost device had a part in did not happen
         await this.#kept?.checkpoint(snapshot, this.#modelAt!(snapshot));
         this.#snapshot = snapshot;
-        if (snapshot.step === 0 && snapshot.arrays.start) this.#before?.take(snapshot.arrays.start); // after a warm-up
+        if (snapshot.step !== 0 || !snapshot.arrays.start) return;
+        this.#before?.take(snapshot.arrays.start); // after a warm-up
+        this.#startChanges++;
       },
     });
     await this.#rememberStart(run);
@@ -239,12 +283,15 @@ export class Session {
     if (start) before.take(start);
     else before.follow(run.policy);
     this.#before = before;
+    this.#changes++;
+    this.#startChanges++;
   }
 
   async #close(): Promise<void> {
     await this.#kept?.release();
     this.#kept = undefined;
-    this.#sources = sources;
+    this.#sources = this.#ownSources;
+    this.#playground.leaveRun();
     this.#events = undefined;
     this.#before?.destroy();
     this.#before = undefined;
@@ -283,6 +330,7 @@ export class Session {
       return;
     }
     this.#post({ type: 'progress', progress: null });
+    this.#changes++;
     if (result.done) return;
     await this.#keep(result.value);
     this.#show(result.value);
@@ -333,6 +381,7 @@ export class Session {
 
   /** A new device, and the run from its last snapshot: the same numbers come again, since nothing depends on time. */
   async #recover(lost: DeviceLostError): Promise<void> {
+    if (lost === this.#noDevice) throw lost; // it was tried, and just now again
     if (++this.#recoveries > MAX_RECOVERIES) throw lost;
     try {
       await this.#createRun(this.#run!.config);
@@ -340,6 +389,7 @@ export class Session {
       const { message } = cause instanceof Error ? cause : new Error(String(cause));
       const error = new DeviceLostError(lost.reason, '');
       error.message = `${lost.message}; no other could be had: ${message}`;
+      this.#noDevice = error;
       throw error;
     }
     const step = this.#snapshot?.step ?? null;
@@ -350,37 +400,38 @@ export class Session {
     this.#post({ type: 'recovered', step, message: lost.message });
   }
 
-  async #try(command: CommandOf<'try'>): Promise<void> {
-    const { id } = command;
+  /** The run that is open, as far as its models can be asked. */
+  #openRun(): OpenRun | undefined {
+    if (!this.#run || !this.#before) return undefined;
+    const { config, policy } = this.#run;
+    const versions = { current: `current ${this.#changes}`, start: `start ${this.#startChanges}` };
+    return { config, policy, before: this.#before, step: this.#step, versions };
+  }
+
+  /** Of the device; undefined where there is none. */
+  async #limits(): Promise<GPUSupportedLimits | undefined> {
     try {
-      let answers: { before: string; after: string };
-      try {
-        answers = await this.#ask(command);
-      } catch (error) {
-        if (!(error instanceof DeviceLostError)) throw error;
-        await this.#recover(error);
-        answers = await this.#ask(command);
-      }
-      this.#post({ type: 'tried', id, ...answers });
+      return (await this.#device()).device.limits;
     } catch (error) {
-      this.#post({ type: 'try-failed', id, message: error instanceof Error ? error.message : String(error) });
-      // A prompt that the model cannot read is the prompt's fault, not the run's.
-      if (error instanceof DeviceLostError) throw error;
+      if (error instanceof NoAdapterError) return undefined;
+      throw error;
     }
   }
 
-  async #ask({ id, prompt, greedy }: CommandOf<'try'>): Promise<{ before: string; after: string }> {
-    if (!this.#run || !this.#before) throw new Error('there is no model to ask');
-    const { env, policy, config } = this.#run;
-    const messages = env.promptFor({ question: prompt });
-    const sampling = { ...env.sampling, temperature: greedy ? 0 : 1 };
-    const key = deriveKey(config.seed, PURPOSE.sampling, 2 ** 40, id);
-    const tools = env.toolSchemas();
-    const ask = async (model: NativeModel) => {
-      const { content, toolCalls = [] } = (await model.complete({ messages, sampling, key, tools })).message;
-      return content + toolCalls.map(formatTinyCall).join('');
-    };
-    return { before: await ask(this.#before.model), after: await ask(policy.chatModel()) };
+  /** A conversation that comes to nothing is no end of the run; one whose device is lost is taken up on another. */
+  async #converse({ request }: CommandOf<'playground'>): Promise<void> {
+    try {
+      await this.#playground.play(request);
+    } catch (error) {
+      if (!(error instanceof DeviceLostError)) throw error;
+      try {
+        if (this.#run) await this.#recover(error);
+        await this.#playground.play(request);
+      } catch (again) {
+        if (again instanceof DeviceLostError) this.#playground.giveUp(request, again);
+        throw again;
+      }
+    }
   }
 
   /** An evaluation that fails is no end of the run. */
@@ -390,6 +441,7 @@ export class Session {
     try {
       if (!run || !this.#before) throw new Error('there is no model to evaluate');
       const model = settings.which === 'start' ? this.#before.model : run.policy.chatModel('current');
+      const { evaluateFor } = await import('./lazy-evaluation');
       const evaluation = await evaluateFor(run, model, settings, signal, (progress) =>
         this.#post({ type: 'eval-progress', progress }),
       );
@@ -438,6 +490,7 @@ export class Session {
     try {
       if (!this.#run) throw new Error('there is no run to save anything of');
       if (what === 'model') await this.#exportModel(this.#run);
+      else if (what === 'merged') await this.#exportMerged(this.#run);
       else await this.#exportRollouts(this.#run.config);
     } catch (error) {
       this.#report(error);
@@ -454,10 +507,16 @@ export class Session {
       model = this.#modelAt(this.#snapshot);
       note = `The device is lost: the model saved is that of step ${this.#snapshot.step}.`;
     }
+    const { modelZip } = await import('./lazy-zip');
     const folder = `${config.env}-seed${config.seed}`;
-    const files = Object.fromEntries([...model].map(([name, bytes]) => [`${folder}/${name}`, bytes]));
-    const bytes = zipSync({ ...files, [`${folder}/run.json`]: strToU8(`${JSON.stringify(config, null, 2)}\n`) });
+    const bytes = modelZip(model, config, folder);
     this.#post({ type: 'exported', name: `${folder}.zip`, bytes, note }, [bytes.buffer]);
+  }
+
+  async #exportMerged(run: Run): Promise<void> {
+    const { mergedZip } = await import('./lazy-zip');
+    const folder = `${run.config.env}-seed${run.config.seed}-merged`;
+    this.#post({ type: 'exported', name: `${folder}.zip`, bytes: await mergedZip(run, folder), note: '' });
   }
 
   async #exportRollouts({ env, seed }: TrainConfig): Promise<void> {

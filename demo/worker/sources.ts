@@ -27,11 +27,10 @@ function starter(env: string): FileSource | undefined {
   };
 }
 
-export const sources: ModelSources = {
-  starter: (env) => Promise.resolve(starter(env)),
-  folder: (path) =>
-    Promise.reject(new Error(`the page cannot read the folder ${path}; set start to starter or scratch`)),
-};
+/** @param folder finds any other model by its name */
+export function pageSources(folder: ModelSources['folder']): ModelSources {
+  return { starter: (env) => Promise.resolve(starter(env)), folder };
+}
 
 /** starter.json of an environment's starter, or null. */
 export async function starterCard(env: string): Promise<unknown> {

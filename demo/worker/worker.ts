@@ -9,5 +9,6 @@ const session = new Session(
   (notice, transfer) => scope.postMessage(notice, transfer ?? []),
   () => Gpu.acquire(),
   openShelf(),
+  openShelf('models'),
 );
 scope.addEventListener('message', ({ data }: MessageEvent<Command>) => session.receive(data));

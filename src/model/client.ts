@@ -2,7 +2,11 @@
 import type { ChatModel, Completion, CompletionRequest } from '../envs';
 import { promptOf } from './chat';
 import type { ChatFormat } from './chat';
-import type { Generator } from './generator';
+import type { GenerationRequest, Generator } from './generator';
+
+export interface CompletionOptions extends Pick<GenerationRequest, 'onTokens'> {
+  signal?: AbortSignal | undefined;
+}
 
 export class NativeModel implements ChatModel {
   constructor(
@@ -17,10 +21,7 @@ export class NativeModel implements ChatModel {
    * Without `maxTokens` a reply may fill the context.
    * @throws ContextLengthError, TokenizerError, TemplateError, DeviceLostError
    */
-  async complete(
-    request: CompletionRequest,
-    { signal }: { signal?: AbortSignal | undefined } = {},
-  ): Promise<Completion> {
+  async complete(request: CompletionRequest, { signal, onTokens }: CompletionOptions = {}): Promise<Completion> {
     const { chat, generator } = this;
     const { messages, tools, sampling, key, previous } = request;
     const promptIds = promptOf(chat, request);
@@ -32,6 +33,7 @@ export class NativeModel implements ChatModel {
       sampling: { temperature, topK, topP, minP, maxTokens, stopTokens: chat.stopTokens },
       key,
       continues: previous?.tokens.cacheId,
+      onTokens,
       signal,
     });
     const previousCalls = messages.reduce((sum, { toolCalls = [] }) => sum + toolCalls.length, 0);

@@ -53,7 +53,18 @@ export interface GenerationRequest {
   key: RandomKey;
   /** `cacheId` of the sequence that `promptIds` continues, if any: what it holds is not computed again. */
   continues?: number | undefined;
+  /** Called as tokens come, several at a time, with those since the last call. */
+  onTokens?: ((ids: readonly number[], logprobs: readonly number[]) => void) | undefined;
+  /** Hands out the model's logits; nothing of the prompt is taken from the cache then. */
+  logits?: LogitsRequest | undefined;
   signal?: AbortSignal | undefined;
+}
+
+export interface LogitsRequest {
+  /** First position of the prompt whose logits are wanted; they are of what comes after the token there. */
+  from: number;
+  /** Called for each position from `from` on, in order, before the request settles. The values are the callee's. */
+  onLogits: (position: number, logits: Float32Array) => void;
 }
 
 export interface GeneratedTokens {
@@ -92,6 +103,8 @@ interface Sequence {
   pages: number[];
   ids: number[];
   logprobs: number[];
+  /** How many of them `onTokens` was told. */
+  told: number;
   running: boolean;
   resolve: (tokens: GeneratedTokens) => void;
   reject: (error: unknown) => void;
@@ -223,7 +236,17 @@ export class Generator {
       this.#check(request);
       const { signal } = request;
       signal?.throwIfAborted();
-      const sequence = { request, slot: -1, pages: [], ids: [], logprobs: [], running: false, resolve, reject };
+      const sequence = {
+        request,
+        slot: -1,
+        pages: [],
+        ids: [],
+        logprobs: [],
+        told: 0,
+        running: false,
+        resolve,
+        reject,
+      };
       this.#queue.push(sequence);
       this.#loop ??= this.#run();
     });
@@ -257,12 +280,15 @@ export class Generator {
     if (this.#destroyed) throw new GeneratorDestroyedError('this generator was destroyed');
   }
 
-  #check({ promptIds, sampling }: GenerationRequest): void {
+  #check({ promptIds, sampling, logits }: GenerationRequest): void {
     this.#alive();
     const { config } = this.weights;
     checkSampling(sampling);
     const total = promptIds.length + sampling.maxTokens;
     if (promptIds.length === 0) throw new RangeError('cannot generate from an empty prompt');
+    if (logits && !(Number.isInteger(logits.from) && logits.from >= 0 && logits.from < promptIds.length)) {
+      throw new RangeError(`logits from position ${logits.from} of a prompt of ${promptIds.length} tokens`);
+    }
     if (total > config.maxPositions) {
       throw new ContextLengthError(
         `prompt of ${promptIds.length} tokens + ${sampling.maxTokens} to generate = ${total}; ` +
@@ -323,9 +349,9 @@ export class Generator {
     const gangs: Gang[] = [];
     while (this.#queue.length > 0) {
       const first = this.#queue[0]!;
-      const same = first.request.continues
+      const same = isAlone(first)
         ? [first]
-        : this.#queue.filter((other) => !other.request.continues && samePrompt(first, other));
+        : this.#queue.filter((other) => !isAlone(other) && samePrompt(first, other));
       const usable = this.#usablePrefix(first.request);
       // A gang that cannot fit even an empty machine is halved until it does; one sequence always fits.
       const empty = this.#running.size === 0;
@@ -344,8 +370,8 @@ export class Generator {
   }
 
   /** The kept prefix that a request continues. One that it names but does not continue is like any other. */
-  #usablePrefix({ continues, promptIds }: GenerationRequest): Kept | undefined {
-    const kept = continues === undefined ? undefined : this.#kept.get(continues);
+  #usablePrefix({ continues, promptIds, logits }: GenerationRequest): Kept | undefined {
+    const kept = continues === undefined || logits ? undefined : this.#kept.get(continues);
     return kept && startsWith(promptIds, kept.ids) ? kept : undefined;
   }
 
@@ -410,17 +436,20 @@ export class Generator {
     let chunk: PrefillChunk | undefined;
     for (const gang of gangs) {
       const leader = gang[0]!;
-      const { promptIds } = leader.request;
+      const { promptIds, logits } = leader.request;
       for (let position = this.#cachedTokens.get(leader) ?? 0; position < promptIds.length; position++) {
         if (!chunk || chunk.ids.length === capacity.capacity || chunk.heads.length === heads.capacity) {
-          chunk = { ids: [], places: [], heads: [], entries: [], copies: [], sampled: [] };
+          chunk = { ids: [], places: [], heads: [], watched: [], entries: [], copies: [], sampled: [] };
           chunks.push(chunk);
         }
         chunk.ids.push(promptIds[position]!);
         chunk.places.push(leader.slot, position);
         this.stats.prefillTokens++;
+        const isLast = position === promptIds.length - 1;
+        const isWatched = logits !== undefined && position >= logits.from;
+        if (isWatched) chunk.watched.push({ row: chunk.heads.length, position, onLogits: logits.onLogits });
+        if (isLast || isWatched) chunk.heads.push(chunk.ids.length - 1);
       }
-      chunk!.heads.push(chunk!.ids.length - 1);
       const partial = promptIds.length % PAGE === 0 ? -1 : Math.floor(promptIds.length / PAGE);
       for (const sequence of gang) {
         chunk!.entries.push(chunk!.heads.length - 1, sequence.slot, promptIds.length - 1);
@@ -468,8 +497,14 @@ export class Generator {
     }
     const tokens = submission.read(results, (steps + 1) * capacity.slots * RESULT_WORDS);
     const counters = submission.read(control);
+    const { vocabSize } = this.weights.config;
+    const watched = chunk?.watched ?? [];
+    const logits = watched.length > 0 ? submission.read(prefill.logits, chunk!.heads.length * vocabSize) : undefined;
     submission.submit();
-    const [sampledBytes, counts] = await Promise.all([tokens, counters]);
+    const [sampledBytes, counts, logitsBytes] = await Promise.all([tokens, counters, logits]);
+    for (const { row, position, onLogits } of watched) {
+      onLogits(position, new Float32Array(logitsBytes!, row * vocabSize * 4, vocabSize));
+    }
     const words = new Uint32Array(sampledBytes);
     this.stats.decodeRowSteps = new Uint32Array(counts)[1]!;
     this.#collect(chunk?.sampled ?? [], words, steps);
@@ -498,6 +533,7 @@ export class Generator {
     for (let step = 1; step <= steps; step++) {
       for (const sequence of before) if (sequence.running) take(sequence, step);
     }
+    for (const sequence of before) tell(sequence);
   }
 
   #finish(sequence: Sequence, error?: Error): void {
@@ -519,6 +555,14 @@ export class Generator {
     const stopped = request.sampling.stopTokens.includes(ids.at(-1)!);
     sequence.resolve({ ids, logprobs, finishReason: stopped ? 'stop' : 'length', cacheId });
   }
+}
+
+/** Hands a sequence's new tokens to whoever waits for them. */
+function tell(sequence: Sequence): void {
+  const { request, ids, logprobs, told } = sequence;
+  if (!request.onTokens || told === ids.length) return;
+  sequence.told = ids.length;
+  request.onTokens(ids.slice(told), logprobs.slice(told));
 }
 
 /** What is recorded for weights and what lies beside them. */
@@ -568,6 +612,8 @@ interface PrefillChunk {
   places: number[];
   /** Rows whose logits are wanted. */
   heads: number[];
+  /** Those of them that somebody wants to see: row of the logits, and the position it is of. */
+  watched: { row: number; position: number; onLogits: LogitsRequest['onLogits'] }[];
   /** ENTRY_WORDS per sample. */
   entries: number[];
   /** Pairs of pages, from and to. */
@@ -589,6 +635,11 @@ function fullPagesOf({ request }: Sequence): number {
 function newPagesOf(gang: Gang, usable: Kept | undefined): number {
   const total = gang.reduce((sum, sequence, i) => sum + pagesOf(sequence) - (i > 0 ? fullPagesOf(sequence) : 0), 0);
   return total - (usable ? usable.pages.length : 0);
+}
+
+/** Whether a sequence shares its prompt with no other, even an equal one. */
+function isAlone({ request: { continues, logits } }: Sequence): boolean {
+  return continues !== undefined || logits !== undefined;
 }
 
 function samePrompt(a: Sequence, b: Sequence): boolean {

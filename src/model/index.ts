@@ -1,4 +1,5 @@
 /** @file Transformers: configuration, weights, checkpoints, training and generation. */
+export * from './alternatives';
 export * from './batch';
 export * from './checkpoint';
 export * from './config';
@@ -10,6 +11,7 @@ export * from './init';
 export * from './lora';
 export * from './optimizer';
 export * from './parameters';
+export * from './passes';
 export * from './safetensors';
 export * from './folder_storage';
 export * from './storage';

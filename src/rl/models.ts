@@ -5,12 +5,12 @@
 import type { Environment } from '../envs';
 import { allOrNothing } from '../kernels';
 import type { DeviceLimits, Gpu } from '../kernels';
-import { TinyTokenizer, Weights, inLayerOrder, initialAdapter, initialValues, isAdapter, tinyText } from '../model';
+import { TinyTokenizer, Weights, inLayerOrder, initialValues, isAdapter, loraCode, tinyText } from '../model';
 import type { GeneratorOptions, LoraConfig, ModelConfig, ModelText } from '../model';
 import { LORA_DEFAULTS } from './config';
 import type { TrainConfig } from './config';
 import { NoStarterError, UnfitConfigError } from './errors';
-import { findBase, openModel, starterName } from './load_model';
+import { baseOf, findBase, openModel, peftBaseName } from './load_model';
 import type { ModelSources, OpenedModel } from './load_model';
 import { planMemory } from './memory';
 import type { MemoryPlan, StepCut } from './memory';
@@ -107,8 +107,10 @@ function adapterOf(settings: TrainConfig, start: OpenedModel | undefined): LoraC
     );
   }
   const { rank, alpha, dropout, target_modules: targets, use_rslora: rslora } = lora;
-  const named = settings.base ?? (settings.start === 'starter' ? starterName(settings.env) : settings.start);
-  if (!given) return { rank, alpha, dropout, rslora, targets: inLayerOrder(targets), baseModel: named };
+  if (!given) {
+    const baseModel = peftBaseName(baseOf(settings));
+    return { rank, alpha, dropout, rslora, targets: inLayerOrder(targets), baseModel };
+  }
   const kept = [
     ['rank', given.rank],
     ['alpha', given.alpha],
@@ -124,7 +126,7 @@ function adapterOf(settings: TrainConfig, start: OpenedModel | undefined): LoraC
       `lora.${key} ${wanted}: the adapter in ${start.source} has ${has}; leave lora.${key} out`,
     );
   }
-  return { ...given, dropout, baseModel: settings.base ?? given.baseModel };
+  return { ...given, dropout, baseModel: settings.base ? peftBaseName(settings.base) : given.baseModel };
 }
 
 /** Whether a setting of the reference is a checkpoint folder, and not a word. */
@@ -201,7 +203,7 @@ export async function fill(
   else policy.setWeights(initialValues(policy.weights, seed), 'initialisation');
   if (lora) {
     const { tensors, source } = start?.adapter ?? {
-      tensors: initialAdapter(config, lora, seed),
+      tensors: (await loraCode()).initialAdapter(config, lora, seed),
       source: 'a new adapter',
     };
     policy.setAdapter(tensors, source);

@@ -154,7 +154,7 @@ for i, file in enumerate(sys.argv[2:]):
     const toml = readFileSync(join(folder, 'rl.toml'), 'utf8');
     for (const text of [said, toml]) {
       expect(text).toMatch(/^#? *a warm-up is a run of its own there .*:$/m);
-      expect(text).toContain('memory.slots = 256');
+      expect(text).toContain('memory.cache_mb = 256');
     }
   });
 });
@@ -258,11 +258,13 @@ describe('rl.toml', () => {
     expect(train!.sampling).toEqual({ temperature: 1, max_completion_tokens: maxTokens });
   });
 
-  it('takes a LoRA section where the settings have one', () => {
-    const config = { ...resolveConfig({ env: 'reverse-text' }), lora: { rank: 8, alpha: 16 } };
-    expect(mapConfig(config, { maxTokens: undefined, maxPositions: undefined }).settings).toMatchObject({
-      trainer: { model: { lora: { rank: 8, alpha: 16 } } },
-    });
+  it('takes a LoRA section where an adapter is trained', () => {
+    const adapter = { rank: 8, alpha: 16, target_modules: ['q_proj', 'v_proj'] };
+    const settingsOf = (layer: ConfigLayer) =>
+      mapConfig(resolveConfig({ env: 'reverse-text' }, layer), { maxTokens: undefined, maxPositions: undefined })
+        .settings;
+    expect(settingsOf({ method: 'lora', lora: adapter })).toMatchObject({ trainer: { model: { lora: adapter } } });
+    expect(settingsOf({ method: 'full' }).trainer).not.toHaveProperty('model');
   });
 
   it('has no renderer for a model of the hub, which is found by its name', async () => {

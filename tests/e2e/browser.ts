@@ -144,24 +144,63 @@ export function isOff(page: Page, text: string): Promise<boolean> {
   );
 }
 
-/** Asks the model with what the form holds; its answers, once they are there. */
-export async function ask(page: Page): Promise<{ before: string; after: string; text: string }> {
-  const row = byTestId('try');
-  const asked = await page.$$eval(row, (rows) => rows.length);
-  await press(page, 'Ask');
+/** Fills a field that listens to changes. */
+export async function fill(page: Page, id: string, value: string): Promise<void> {
+  await page.$eval(
+    byTestId(id),
+    (field, text) => {
+      (field as HTMLInputElement).value = text;
+      for (const event of ['input', 'change']) field.dispatchEvent(new Event(event, { bubbles: true }));
+    },
+    value,
+  );
+}
+
+/** From now on the playground asks greedily. */
+export async function greedily(page: Page): Promise<void> {
+  await press(page, 'Settings');
+  await page.waitForSelector(byTestId('say-temperature'));
+  await fill(page, 'say-temperature', '0');
+}
+
+/** A side of the playground: what was said there. */
+export interface SaidSide {
+  status: string;
+  /** Without tokens that have a meaning of their own. */
+  text: string;
+  problem: string;
+}
+
+/** Sends what the playground's form holds; what all sides say, once they are done. */
+export async function send(page: Page): Promise<{ sides: SaidSide[]; text: string }> {
+  const exchange = byTestId('exchange');
+  const asked = await page.$$eval(exchange, (items) => items.length);
+  await press(page, 'Send');
   await page.waitForFunction(
     (selector: string, known: number) => {
-      const rows = document.querySelectorAll(selector);
-      return rows.length > known && !rows[0]!.textContent.includes('…');
+      const items = [...document.querySelectorAll(selector)];
+      return items.length > known && !items.at(-1)!.querySelector('[aria-busy="true"]');
     },
     { timeout: 540_000 },
-    row,
+    exchange,
     asked,
   );
-  return page.$eval(row, (element) => {
-    const [, before, after] = [...element.querySelectorAll('td')].map((cell) => cell.textContent);
-    return { before: before ?? '', after: after ?? '', text: element.textContent };
+  return page.$$eval(exchange, (items) => {
+    const last = items.at(-1)!;
+    const sides = [...last.querySelectorAll('[data-testid="side"]')].map((side) => ({
+      status: side.getAttribute('data-status') ?? '',
+      text: [...side.querySelectorAll('[role=option]:not(.special)')].map((token) => token.textContent).join(''),
+      problem: side.querySelector('[data-testid="side-problem"]')?.textContent ?? '',
+    }));
+    return { sides, text: last.textContent };
   });
+}
+
+/** Asks the run's models, as they started and as they are, with what the playground's form holds. */
+export async function ask(page: Page): Promise<{ before: string; after: string; text: string }> {
+  await page.waitForSelector(byTestId('say-text'));
+  const { sides, text } = await send(page);
+  return { before: sides[0]!.text, after: sides[1]!.text, text };
 }
 
 /** The fire drill: the device is gone, as after a driver's reset. */

@@ -14,6 +14,8 @@ import { loadModel } from '../../src/rl';
 import {
   ask,
   byTestId,
+  fill,
+  greedily,
   isOff,
   launch,
   listenToWorker,
@@ -135,12 +137,11 @@ it('press Train: the model learns while the page stays responsive, and its rollo
   }
 
   // Before and after, side by side, with the same random numbers.
-  await page.type(byTestId('try-prompt'), 'planet');
-  await page.click('::-p-xpath(//label[normalize-space()="greedy"]/input)');
+  await page.type(byTestId('say-text'), 'planet');
+  await greedily(page);
   expect((await ask(page)).after).toBe('tenalp');
   // What a page shows of a prompt is text.
-  await page.$eval(byTestId('try-prompt'), (input) => ((input as HTMLInputElement).value = ''));
-  await page.type(byTestId('try-prompt'), '<img src=x>');
+  await fill(page, 'say-text', '<img src=x>');
   expect((await ask(page)).text).toContain('alphabet');
   expect(await page.$$('img[src="x"]')).toEqual([]);
   expect(await textOf(page, 'status')).toContain('Done');
@@ -227,7 +228,7 @@ it('environment, start and seed are chosen on the page; what was learned is show
   await waitForStatus(page, 'ready');
   await press(page, 'Train');
   await waitForStatus(page, 'done');
-  await page.click('::-p-xpath(//label[normalize-space()="greedy"]/input)');
+  await greedily(page);
   const { before, after } = await ask(page);
   expect(after).toMatch(/^[02468]{8}$/);
   expect(before).not.toMatch(/^[02468]{8}$/);

@@ -12,6 +12,7 @@ export type { Metric, Recovered } from './metrics';
 export * from './model_files';
 export * from './remove';
 export * from './rollouts';
+export * from './run_models';
 export * from './run_store';
 export * from './storage';
 export * from './summary';
