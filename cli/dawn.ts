@@ -18,9 +18,12 @@ const SWIFTSHADER_MANIFESTS = [
   '/usr/lib/chromium-browser/vk_swiftshader_icd.json',
 ];
 
+/** A Dawn toggle: timestamps as the GPU took them, and not rounded as in a browser. */
+export const EXACT_TIMESTAMPS = 'disable-dawn-features=timestamp_quantization';
+
 /**
  * Acquires a device.
- * @param options.toggles Dawn toggles, such as `disable-dawn-features=timestamp_quantization`
+ * @param options.toggles Dawn toggles, such as EXACT_TIMESTAMPS
  * @throws NoAdapterError saying what to install
  */
 export async function acquireNodeGpu(options: { toggles?: string[] } = {}): Promise<Gpu> {

@@ -9,11 +9,11 @@ import type { ChatModel } from '../src/envs';
 import { HUB_PREFIX, checkOnnxFolder, loadTransformers, looksLikeOnnx, readJson } from '../src/model';
 import type { DownloadProgress, FileSource, TransformersModel } from '../src/model';
 import { NoStarterError, findBase } from '../src/rl';
-import { acquireNodeGpu } from './dawn';
 import { diskFolder, starterFolder, starterPath } from './files';
 import { MODEL_SOURCES, isHubName, modelFolder } from './hub';
 import { loadNative } from './native';
 import { ROOT, userPath } from './paths';
+import { acquireTunedGpu } from './tuned_gpu';
 import { UsageError } from './usage_error';
 
 export interface ModelRequest {
@@ -96,7 +96,7 @@ function openEndpoint(request: ModelRequest, baseUrl: string): OpenedModel {
 async function openNative({ environment, model: name }: ModelRequest): Promise<OpenedModel> {
   const folder = name === 'starter' ? starterFolder(environment) : await checkpointFolder(name);
   if (!folder) throw new NoStarterError(`${environment} has no shipped starter: give a model with -m`);
-  const gpu = await acquireNodeGpu();
+  const gpu = await acquireTunedGpu();
   const path = name === 'starter' ? starterPath(environment) : userPath(name);
   try {
     // A model of the hub is named by its commit: results say what they are of.

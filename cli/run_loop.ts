@@ -37,6 +37,8 @@ export interface RunLoopOptions {
   /** Ends the run now; what it threw on the way becomes the outcome's error. */
   signal?: AbortSignal | undefined;
   onMetric?: ((metric: Metric) => void) | undefined;
+  /** Called once the run is over, while its device is still there. */
+  onDone?: ((gpu: Gpu) => Promise<void>) | undefined;
 }
 
 export interface Outcome {
@@ -126,6 +128,7 @@ export async function runToEnd(options: RunLoopOptions): Promise<Outcome> {
   }
   const first = options.resume?.step ?? 0;
   const step = metrics.reduce((last, metric) => (metric.event === 'step' ? metric.step : last), first);
+  await options.onDone?.(gpu).catch((caught: unknown) => (error ??= errorOf(caught)));
   run.destroy();
   gpu.destroy();
   if (model && !(error instanceof StorageFullError)) {

@@ -8,10 +8,10 @@ import type { Gpu } from '../src/kernels';
 import { encodeJson } from '../src/model';
 import { ConfigError, PRESETS, Run, parseAssignment, resolveConfig } from '../src/rl';
 import type { EvalResult, RunEvent, TrainConfig } from '../src/rl';
-import { acquireNodeGpu } from './dawn';
 import { starterPath } from './files';
 import { OutputFolder } from './output';
 import { ProgressLine } from './progress';
+import { acquireTunedGpu } from './tuned_gpu';
 
 export const STARTERS_USAGE = `terrarium starters [environment ...] [--seed N] [--set KEY=VALUE] [--out DIR]
 
@@ -54,7 +54,7 @@ export async function startersCommand(args: string[]): Promise<void> {
   const wanted = positionals.length > 0 ? positionals : all;
   if (values.out !== undefined && wanted.length > 1) throw new ConfigError('--out takes one environment at a time');
   const assignments = [...values.set, `seed=${values.seed}`, 'start=scratch', 'grpo.steps=0', 'grpo.warmup_steps=0'];
-  const gpu = await acquireNodeGpu();
+  const gpu = await acquireTunedGpu();
   for (const env of wanted) {
     const config = resolveConfig({ env: libraryEntry(env).name }, ...assignments.map(parseAssignment));
     const output = OutputFolder.take(values.out ?? starterPath(env), {

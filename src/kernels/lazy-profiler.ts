@@ -86,6 +86,7 @@ export class Profiler implements DispatchWatcher, RunningProfile {
     return () => {
       for (const { times, kernels } of parts) {
         const reading = this.#read(times, kernels).finally(() => this.#reading.delete(reading));
+        reading.catch(() => undefined); // a lost device: `stop` says so
         this.#reading.add(reading);
       }
     };
