@@ -16,7 +16,10 @@ import { UsageError } from './usage_error';
 export async function acquireTunedGpu(options: { toggles?: string[] } = {}): Promise<Gpu> {
   const budgetMs = tunerBudget(process.env.TERRARIUM_TUNER_MS);
   const gpu = await acquireNodeGpu(options);
-  await enableTuner(gpu, { cache: diskCache(join(cacheFolder(), 'kernels')), ...(budgetMs !== undefined && { budgetMs }) });
+  await enableTuner(gpu, {
+    cache: diskCache(join(cacheFolder(), 'kernels')),
+    ...(budgetMs !== undefined && { budgetMs }),
+  });
   return gpu;
 }
 

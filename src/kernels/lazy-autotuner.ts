@@ -190,7 +190,7 @@ export class Autotuner implements Tuner {
   /** How many products of the base kernel take MEASURE_MS. */
   async #repeats(trial: MatmulTrial, base: CompiledKernel, until: number): Promise<number> {
     await trial.time(base, BASE_MATMUL, 1);
-    for (let repeats = 1; ; ) {
+    for (let repeats = 1; ;) {
       const ms = await trial.time(base, BASE_MATMUL, repeats);
       if (ms >= MEASURE_MS || repeats >= MOST_REPEATS || performance.now() > until) return repeats;
       const factor = Math.max(2, MEASURE_MS / Math.max(ms, 0.1));

@@ -89,7 +89,12 @@ export function formatProfile(profile: Profile, steps = 1): string {
   if (!timed) lines.push('It has no timestamps: no times per kernel, only what they move and compute.');
   const total = kernels.reduce((sum, kernel) => sum + (kernel.seconds ?? 0), 0);
   const rows = kernels.map(({ name, dispatches, seconds: time, bytes, flops }) => {
-    const plain = [name, count(dispatches), `${figure(bytes / steps)}B`, flops > 0 ? `${figure(flops / steps)}FLOP` : ''];
+    const plain = [
+      name,
+      count(dispatches),
+      `${figure(bytes / steps)}B`,
+      flops > 0 ? `${figure(flops / steps)}FLOP` : '',
+    ];
     if (time === undefined) return plain;
     return [
       ...plain,
@@ -99,7 +104,13 @@ export function formatProfile(profile: Profile, steps = 1): string {
       flops > 0 ? `${percent(flops / time / ceilings.flopsPerSecond)} of matmul` : '',
     ];
   });
-  const header = ['kernel', `dispatches${per}`, 'moved', 'computed', ...(timed ? ['time', 'share', 'bytes/s', 'FLOP/s'] : [])];
+  const header = [
+    'kernel',
+    `dispatches${per}`,
+    'moved',
+    'computed',
+    ...(timed ? ['time', 'share', 'bytes/s', 'FLOP/s'] : []),
+  ];
   return `${[...lines, '', ...align([header, ...rows])].join('\n')}\n`;
 }
 

@@ -121,65 +121,46 @@ function products(): [string, Run][] {
     });
     return bench.run('dx', 'dw');
   };
+  const tiny: Run = (gpu) => {
+    const bench = new Bench(gpu);
+    const [m, n, k] = [5, 8, 4];
+    const x = bench.input('x', new Float32Array(m * k).fill(-1e-30));
+    const weight = bench.input('w', new Float32Array(n * k).fill(1e-30));
+    linear(bench.record, { x, weight, y: bench.output('y', [m, n]), live: bench.live(), m, n, k });
+    return bench.run('y');
+  };
   return [
     ['NT', nt(LARGE_ALIGNED)],
     ['NT of one row', nt([1, 132, 68])],
     ['NT, small', nt(SMALL)],
-    ['NT, a single element', nt([1, 1, 1])],
+    // Zeros that a kernel adds past the end would turn the sign.
+    ['NT, sums that underflow to -0', tiny],
     ['NT with bias, residual, low rank and rows that do not count', everything],
     ['NT in bf16', nt(LARGE_ALIGNED, 'bf16')],
-    ['NT in q8', nt([70, 132, 96], 'q8')],
     ['NN', nn(LARGE_ALIGNED)],
     ['NN, small', nn(SMALL)],
-    ['NN in f16', nn([33, 66, 36], 'f16')],
     ['NN in q8', nn([33, 96, 36], 'q8')],
     ['NN and TN on parts of wider matrices: scaled, going on, low rank', parts],
     ['TN', tn([132, 68, 70])],
-    ['TN, small', tn([5, 12, 3])],
   ];
 }
 
-/** Underflow to -0 is kept, and a sum that starts from nothing is +0: what padding with zeros would change. */
-const signedZeroCheck: Check = {
-  name: 'matmul variants: a sum that underflowed keeps its sign',
-  async run(gpu) {
-    const run = async () => {
-      const bench = new Bench(gpu);
-      const [m, n, k] = [5, 8, 4];
-      linear(bench.record, {
-        x: bench.input('x', new Float32Array(m * k).fill(-1e-30)),
-        weight: bench.input('w', new Float32Array(n * k).fill(1e-30)),
-        y: bench.output('y', [m, n]),
-        live: bench.live(),
-        ...{ m, n, k },
-      });
-      return (await bench.run('y'))[0]!;
-    };
-    const expected = await withVariant(gpu, undefined, run);
-    const cases: CheckCase[] = [];
-    for (const variant of variantsOf(gpu)) {
-      const actual = await withVariant(gpu, variant, run);
-      cases.push({ name: variant.name, error: different(actual, expected), tolerance: 0 });
-    }
-    return cases;
-  },
-};
+/** What the base kernel makes of a product; computed once. */
+const expectations = new Map<string, Float32Array[]>();
 
-const variantsCheck: Check = {
-  name: 'matmul variants: the bits of the base kernel, whatever the product',
+export const variantKernelChecks: Check[] = MATMUL_VARIANTS.slice(1).map((variant) => ({
+  name: `matmul variant ${variant.name}: the bits of the base kernel, whatever the product`,
   async run(gpu) {
+    if (!variantsOf(gpu).includes(variant))
+      return [{ name: 'this adapter lacks what it needs', error: 0, tolerance: 0 }];
     const cases: CheckCase[] = [];
-    const variants = variantsOf(gpu);
     for (const [name, run] of products()) {
-      const expected = await withVariant(gpu, undefined, () => run(gpu));
-      for (const variant of variants) {
-        const actual = await withVariant(gpu, variant, () => run(gpu));
-        const error = actual.reduce((sum, output, i) => sum + different(output, expected[i]!), 0);
-        cases.push({ name: `${variant.name}: ${name}`, error, tolerance: 0 });
-      }
+      let expected = expectations.get(name);
+      if (!expected) expectations.set(name, (expected = await withVariant(gpu, undefined, () => run(gpu))));
+      const actual = await withVariant(gpu, variant, () => run(gpu));
+      const error = actual.reduce((sum, output, i) => sum + different(output, expected[i]!), 0);
+      cases.push({ name, error, tolerance: 0 });
     }
     return cases;
   },
-};
-
-export const variantKernelChecks: Check[] = [variantsCheck, signedZeroCheck];
+}));

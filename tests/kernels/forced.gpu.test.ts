@@ -39,7 +39,10 @@ beforeAll(async () => {
     mkdirSync(join(dir, dirname(path)), { recursive: true });
     cpSync(join(ORACLE_DIR, path), join(dir, path), { recursive: true });
   }
-  writeFileSync(join(dir, 'cases.json'), JSON.stringify({ backward: { [MODEL]: { inputs, losses: { [LOSS]: loss } } } }));
+  writeFileSync(
+    join(dir, 'cases.json'),
+    JSON.stringify({ backward: { [MODEL]: { inputs, losses: { [LOSS]: loss } } } }),
+  );
   base = await withVariant(gpu, undefined, checks);
 });
 afterAll(() => rmSync(dir, { recursive: true }));

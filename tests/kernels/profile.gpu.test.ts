@@ -96,7 +96,9 @@ it('says what kernels move and compute, and no times, where there are no timesta
   new Submission(gpu).run(replayed).submit();
   const profile = await running.stop();
   expect(profile.kernels.map(({ seconds }) => seconds)).toEqual([undefined, undefined, undefined]);
-  expect(formatProfile(profile)).toContain('It has no timestamps: no times per kernel, only what they move and compute.');
+  expect(formatProfile(profile)).toContain(
+    'It has no timestamps: no times per kernel, only what they move and compute.',
+  );
   replayed.destroy();
 });
 
@@ -114,5 +116,15 @@ it('is a table: per kernel the share of the time, and of what the adapter can do
       { name: 'swiglu', dispatches: 20, bytes: 12.5e9, flops: 0, seconds: 0.25 },
     ],
   };
-  expect(formatProfile(profile, 2)).toMatchInlineSnapshot();
+  expect(formatProfile(profile, 2)).toMatchInlineSnapshot(`
+    "Profile of GPU, 2 steps
+    1000.00 ms per step; the queue had work for 75% of it (idle 25%); encoding took the host 5.00 ms per step
+    20 dispatches in 2 submits per step
+    At best this adapter copies 100 GB/s and multiplies matrices at 1 TFLOP/s
+
+    kernel     dispatches per step    moved   computed       time  share      bytes/s         FLOP/s
+    matmul NT                   10     5 GB  250 GFLOP  500.00 ms    80%  10% of copy  50% of matmul
+    swiglu                      10  6.25 GB             125.00 ms    20%  50% of copy
+    "
+  `);
 });
