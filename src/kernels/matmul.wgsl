@@ -82,8 +82,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     sum3 = fma(vec4f(x3.w), y3, fma(vec4f(x3.z), y2, fma(vec4f(x3.y), y1, fma(vec4f(x3.x), y0, sum3))));
   }
 #endif
-  store(m, n, rows, sum0);
-  store(m + 1u, n, rows, sum1);
-  store(m + 2u, n, rows, sum2);
-  store(m + 3u, n, rows, sum3);
+  let height = min(4u, rows - m);
+  for (var i = 0u; i < height; i += step()) {
+    let sum = select(select(sum3, sum2, i == 2u), select(sum1, sum0, i == 0u), i < 2u);
+    store(m + i, n, sum);
+  }
 }

@@ -5,8 +5,7 @@ enable subgroups;
 //
 // Software adapters run a subgroup as one vector and pay for every element that a lane reads for itself: there this is
 // about twice as fast as the base kernel. Consecutive workgroups share columns (B) and go through the rows. Compiling takes
-// them long, most of all loads and stores: loops around these are written so that no compiler sees their length and
-// unrolls them.
+// them long, most of all loads and stores: the loops around these are kept as loops (`step`).
 //
 // SINGLE (NT, unpacked B): one k at a time and not four; less to compile, more to do where rows are few.
 //
@@ -25,7 +24,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (m >= rows) { return; }
   let lanes = min(size, WIDTH);
   let height = min(ROWS, rows - m);
-  let one = min(params.k, 1u);
 #if NT
   let n0 = min(n, params.n - 1u);
   let n1 = min(n + 1u, params.n - 1u);
@@ -42,12 +40,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   var sum: array<vec4f, ROWS>;
 #if ACC
-  for (var i = 0u; i < height; i += one) { sum[i] = current(m + i, n, rows); }
+  for (var i = 0u; i < height; i += step()) { sum[i] = current(m + i, n, rows); }
 #endif
   for (var begin = 0u; begin < ends; begin += lanes) {
     var mine: array<f32, ROWS>; // A's elements at k = begin + lane
     if (begin + lane < params.k) {
-      for (var i = 0u; i < height; i += one) {
+      for (var i = 0u; i < height; i += step()) {
 #if TN
         mine[i] = load_a_one(begin + lane, m + i, params.m);
 #else
@@ -90,7 +88,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #endif
   }
 
-  for (var e = 0u; e < 4u * height; e += one) {
+  for (var e = 0u; e < 4u * height; e += step()) {
     if (n + e % 4u < params.n) { store_one(m + e / 4u, n + e % 4u, sum[e / 4u][e % 4u]); }
   }
 }

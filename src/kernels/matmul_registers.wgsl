@@ -64,7 +64,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
 #endif
-  for (var i = 0u; i < ROWS; i++) {
-    for (var j = 0u; j < QUADS; j++) { store(m + i, n + 4u * j, rows, sum[i][j]); }
+
+  let height = min(ROWS, rows - m);
+  for (var e = 0u; e < QUADS * height; e += step()) {
+    var quad = sum[0][0];
+    for (var i = 0u; i < ROWS; i++) {
+      for (var j = 0u; j < QUADS; j++) { quad = select(quad, sum[i][j], e == QUADS * i + j); }
+    }
+    store(m + e / QUADS, n + 4u * (e % QUADS), quad);
   }
 }

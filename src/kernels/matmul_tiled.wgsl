@@ -94,12 +94,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     workgroupBarrier();
   }
 
-  for (var i = 0u; i < ROWS; i++) {
-    let row = m0 + local.y + i * HEIGHT;
-    if (row >= rows) { break; }
-    for (var j = 0u; j < 4u * QUADS; j++) {
-      let column = n0 + local.x + j * WIDTH;
-      if (column < params.n) { store_one(row, column, sum[i][j / 4u][j % 4u]); }
+  for (var e = 0u; e < QUADS * ROWS; e += step()) {
+    var quad = sum[0][0];
+    for (var i = 0u; i < ROWS; i++) {
+      for (var j = 0u; j < QUADS; j++) { quad = select(quad, sum[i][j], e == QUADS * i + j); }
+    }
+    let row = m0 + local.y + e / QUADS * HEIGHT;
+    for (var j = 0u; j < 4u; j += step()) {
+      let column = n0 + local.x + (4u * (e % QUADS) + j) * WIDTH;
+      if (row < rows && column < params.n) { store_one(row, column, element(quad, j)); }
     }
   }
 }
