@@ -1,9 +1,9 @@
 /**
- * @file What jax-js finds in a browser and not in Node: `navigator.gpu`, WebGPU's constants, and iterator helpers (which
- * Node has from 22 on).
+ * @file What jax-js and TensorFlow.js find in a browser and not in Node: `navigator.gpu`, WebGPU's constants and classes, and
+ * iterator helpers (which Node has from 22 on).
  */
 
-/** The constants of the WebGPU specification that jax-js reads. */
+/** The constants of the WebGPU specification that they read. */
 const CONSTANTS = {
   GPUBufferUsage: {
     MAP_READ: 0x1,
@@ -22,7 +22,7 @@ const CONSTANTS = {
 };
 
 /**
- * Installs a `navigator.gpu` that hands out this one device, so that both trainers run on the same one. It was acquired
+ * Installs a `navigator.gpu` that hands out this one device, so that all trainers run on the same one. It was acquired
  * with the adapter's own limits, which is what jax-js would ask for.
  */
 export function installBrowserGlobals(device: GPUDevice): void {
@@ -34,10 +34,18 @@ export function installBrowserGlobals(device: GPUDevice): void {
   };
   const navigator = { userAgent: 'Node.js', gpu: { requestAdapter: () => Promise.resolve(adapter) } };
   // Node 21 and later have a navigator of their own, without gpu, behind a getter.
-  for (const [name, value] of Object.entries({ navigator, ...CONSTANTS })) {
+  for (const [name, value] of Object.entries({ navigator, ...CONSTANTS, ...classesOf(device) })) {
     Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   installIteratorHelpers();
+}
+
+/** What `instanceof` is asked about. Nobody here makes textures. */
+function classesOf(device: GPUDevice): Record<string, unknown> {
+  const buffer = device.createBuffer({ size: 4, usage: CONSTANTS.GPUBufferUsage.COPY_DST });
+  const { constructor: GPUBuffer } = Object.getPrototypeOf(buffer) as object;
+  buffer.destroy();
+  return { GPUBuffer, GPUTexture: class {}, GPUExternalTexture: class {} };
 }
 
 /** Lets `[...text.matchAll(re).map(f).filter(g)]` work, which jax-js's einsum does. */

@@ -1,93 +1,92 @@
-/** @file `bench.mjs`: training tokens per second, ours beside jax-js. */
-import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { parseArgs } from 'node:util';
+/** @file `bench.mjs`: ours beside everything else that trains or samples in a browser. */
+import { spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { acquireNodeGpu } from '../cli/dawn';
-import { Weights, initialValues } from '../src/model';
-import { CONFIGS } from './configs';
-import type { BenchConfig } from './configs';
+import { chooseAdapter } from './adapter';
 import { Counters } from './counters';
-import { createJax } from './jax';
-import { createOurs } from './ours';
-import { LOSS_TOLERANCE, formatReport, makeReport } from './report';
-import { runTrainers } from './run';
-import type { Entry } from './run';
+import { benchDecode } from './decode';
+import { formatEntry, problemsOf } from './entry';
+import type { Entry, Report } from './entry';
+import { goalsOf } from './goals';
+import { benchGrpo } from './grpo';
+import { describeMachine, machineLine } from './machine';
+import { benchMatmul } from './matmul';
+import type { Bench } from './measure';
+import { USAGE, UsageError, parseOptions } from './options';
+import type { BenchOptions } from './options';
+import { addResult, resultName } from './results';
+import { benchSteady } from './steady';
+import { figure } from './table';
+import { benchTrain } from './train';
+import { argumentsOf, unitsOf } from './units';
+import type { Unit } from './units';
 
-const USAGE = `node bench.mjs [options]
-
-  --config S|M|L    model and batch (default S)
-  --rounds N        rounds of the interleaving
-  --steps N         measured steps per trainer and round
-  --only ours|jax   one trainer alone
-  --json FILE       write every figure there
-`;
-
-const SEED = 1;
+const say = (line: string) => process.stderr.write(`${line}\n`);
 
 async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      config: { type: 'string', default: 'S' },
-      rounds: { type: 'string' },
-      steps: { type: 'string' },
-      only: { type: 'string' },
-      json: { type: 'string' },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  const preset = CONFIGS[values.config];
-  if (values.help || !preset || ![undefined, 'ours', 'jax'].includes(values.only)) {
-    process.stderr.write(USAGE);
-    return values.help ? 0 : 2;
+  const options = parseOptions(args);
+  if (options === 'help') {
+    process.stdout.write(USAGE);
+    return 0;
   }
-  const config: BenchConfig = {
-    ...preset,
-    rounds: count('--rounds', values.rounds) ?? preset.rounds,
-    steps: count('--steps', values.steps) ?? preset.steps,
-  };
-
-  // Drivers keep compiled shaders on disk: without this the first step would depend on what ran yesterday.
-  process.env.MESA_SHADER_CACHE_DISABLE ??= 'true';
-  process.env.__GL_SHADER_DISK_CACHE ??= '0';
-  const gpu = await acquireNodeGpu();
-  const weights = await Weights.create(gpu, config.model);
-  const initial = initialValues(weights, SEED);
-  weights.destroy();
-
-  const entries: Entry[] = [
-    { name: 'ours', create: () => createOurs(gpu, config, initial) },
-    { name: 'jax-js', create: () => createJax(gpu.device, config, initial) },
-  ].filter(({ name }) => values.only === undefined || name.startsWith(values.only));
-  const results = await runTrainers(config, entries, {
-    counters: new Counters(gpu.device),
-    idle: () => gpu.idle(),
-    onProgress: (line) => process.stderr.write(`${line}\n`),
+  const units = unitsOf(options);
+  if (units.length === 1) return runUnit(units[0]!, options);
+  const failed = units.filter((unit) => {
+    const line = [...process.execArgv, process.argv[1]!, ...argumentsOf(unit, options)];
+    const { status, error } = spawnSync(process.execPath, line, { stdio: 'inherit' });
+    if (error) throw error;
+    return status !== 0;
   });
+  if (failed.length === 0) return 0;
+  say(`failed: ${failed.map(({ part, config = '' }) => `${part} ${config}`.trim()).join(', ')}`);
+  return 1;
+}
 
-  const machine = {
-    adapter: gpu.adapterName,
-    date: new Date().toISOString().slice(0, 10),
-    node: process.versions.node,
-    cpu: cpus()[0]?.model ?? 'unknown CPU',
-    cores: cpus().length,
-  };
-  const report = makeReport(machine, config, results);
-  process.stdout.write(formatReport(report));
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
-  if (report.lossDifference !== undefined && !(report.lossDifference <= LOSS_TOLERANCE)) {
-    process.stderr.write(`The losses differ by more than ${LOSS_TOLERANCE}: this was not the same work.\n`);
-    return 1;
+async function runUnit(unit: Unit, options: BenchOptions): Promise<number> {
+  chooseAdapter(options.adapter, { coldCaches: !options.quick });
+  const gpu = await acquireNodeGpu();
+  const machine = describeMachine(gpu.adapterName);
+  const bench: Bench = { gpu, counters: new Counters(gpu.device), machine, options, say };
+  const entry: Entry = { ...(await measureUnit(unit, bench)), machine };
+  process.stdout.write(`${machineLine(machine)}\n${formatEntry(entry)}`);
+  const problems = problemsOf(entry);
+  for (const problem of problems) say(problem);
+  if (problems.length > 0) return 1;
+  if (!options.quick) {
+    for (const { what, wanted, measured, met } of goalsOf(entry)) {
+      process.stdout.write(`${met ? 'met    ' : 'NOT MET'}  ${what}: ${figure(measured)}, wanted ${wanted}\n`);
+    }
+  }
+  process.stdout.write('\n');
+  if (options.json !== undefined) {
+    const isFolder = statSync(options.json, { throwIfNoEntry: false })?.isDirectory() ?? false;
+    addResult(isFolder ? join(options.json, resultName(machine.adapter)) : options.json, entry);
   }
   return 0;
 }
 
-function count(option: string, given: string | undefined): number | undefined {
-  if (given === undefined) return undefined;
-  const value = Number(given);
-  if (!Number.isInteger(value) || value < 1) throw new RangeError(`${option} ${given}: not a whole number above 0`);
-  return value;
+async function measureUnit({ part, config }: Unit, bench: Bench): Promise<Report> {
+  switch (part) {
+    case 'train':
+      return { part, report: await benchTrain(bench, config!) };
+    case 'matmul':
+      return { part, report: await benchMatmul(bench) };
+    case 'decode':
+      return { part, report: await benchDecode(bench, config!) };
+    case 'grpo':
+      return { part, report: await benchGrpo(bench) };
+    case 'steady':
+      return { part, report: await benchSteady(bench) };
+  }
 }
 
-// Dawn keeps the process alive while its GPU object lives: leave explicitly.
-process.exit(await main(process.argv.slice(2)));
+try {
+  // Dawn keeps the process alive while its GPU object lives: leave explicitly.
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  const isUsage = error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+  if (!isUsage) throw error;
+  say(`${(error as Error).message}\n\n${USAGE}`);
+  process.exit(2);
+}

@@ -22,7 +22,8 @@ terrarium eval <suite.toml> [--output-dir DIR] [--json]
                                 exports loadEnvironment); the package's code runs with your rights
   <suite.toml>                  [[eval]] and [[ablation]] blocks as vf-eval reads them; one table of all results, in
                                 <DIR>/suites/<suite>/table.csv and table.md; the same command goes on after a stop
-  -m, --model MODEL             a folder with a checkpoint or an ONNX model, hub:OWNER/MODEL for ONNX files to download,
+  -m, --model MODEL             a folder with a checkpoint or an ONNX model, hf:OWNER/NAME[@REVISION] for a checkpoint of
+                                the Hugging Face hub (terrarium models), hub:OWNER/NAME for ONNX files to download,
                                 or "starter" for the environment's shipped one (default); with -b the endpoint's
                                 name for a model
   -b, --api-base-url URL        an OpenAI-compatible endpoint, such as http://localhost:8000/v1

@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ByteFile, FileSource } from '../src/model';
-import type { ModelSources } from '../src/rl';
 
 /** A folder on disk. */
 export function diskFolder(path: string): FileSource {
@@ -53,9 +52,3 @@ export function starterFolder(env: string): FileSource | undefined {
   const path = starterPath(env);
   return existsSync(join(path, 'config.json')) ? diskFolder(path) : undefined;
 }
-
-/** Where models are read from: the shipped starters, and folders on disk. */
-export const DISK: ModelSources = {
-  starter: (env) => Promise.resolve(starterFolder(env)),
-  folder: (path) => Promise.resolve(diskFolder(path)),
-};

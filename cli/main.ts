@@ -3,6 +3,7 @@ import { nodeWorker, provideSandboxWorker } from '../src/envs';
 import { EVAL_USAGE, evalCommand } from './eval';
 import { EXPORT_USAGE, exportCommand } from './export';
 import { INIT_USAGE, initCommand } from './init';
+import { MODELS_USAGE, modelsCommand } from './models';
 import { RUNS_USAGE, runsCommand } from './runs';
 import { STARTERS_USAGE, startersCommand } from './starters';
 import { TEST_USAGE, testCommand } from './test';
@@ -12,6 +13,7 @@ import { VIEW_USAGE, viewCommand } from './view';
 const COMMANDS: Record<string, { run: (args: string[]) => Promise<void>; usage: string }> = {
   train: { run: trainCommand, usage: TRAIN_USAGE },
   runs: { run: runsCommand, usage: RUNS_USAGE },
+  models: { run: modelsCommand, usage: MODELS_USAGE },
   eval: { run: evalCommand, usage: EVAL_USAGE },
   export: { run: exportCommand, usage: EXPORT_USAGE },
   view: { run: viewCommand, usage: VIEW_USAGE },

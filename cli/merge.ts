@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { isAdapter, mergedModel } from '../src/model';
 import type { FileSource } from '../src/model';
 import { findAdapter, findBase, openModel } from '../src/rl';
-import { DISK, diskFolder } from './files';
+import { diskFolder } from './files';
+import { MODEL_SOURCES } from './hub';
 import { cannotWrite } from './output';
 import { userPath } from './paths';
 import { requireNew, runAt } from './run_folder';
@@ -23,7 +24,7 @@ export async function writeMerged(
   step: number | undefined,
 ): Promise<{ adapter: string; base: string }> {
   const folder = await adapterFolder(path, name, step);
-  const { config, text, checkpoint, adapter } = await openModel(folder, { find: findBase(DISK) });
+  const { config, text, checkpoint, adapter } = await openModel(folder, { find: findBase(MODEL_SOURCES) });
   requireNew(out);
   const target = userPath(out);
   const write = (file: string, bytes: Uint8Array) => {

@@ -1,6 +1,6 @@
-/** @file A checkpoint on disk as a model that environments can talk to, without what training needs. */
-import type { Gpu } from '../src/kernels';
+/** @file A checkpoint as a model that environments can talk to, without what training needs. */
 import { allOrNothing } from '../src/kernels';
+import type { Gpu } from '../src/kernels';
 import { Adapter, Generator, NativeModel, Weights } from '../src/model';
 import type { FileSource } from '../src/model';
 import { openModel } from '../src/rl';

@@ -1,16 +1,17 @@
 /**
  * @file The model that a command line or a suite names: a shipped starter, a folder with a checkpoint or an ONNX model, a
- * model of the hub, an endpoint's model.
+ * model of the hub, with weights for us or as ONNX, an endpoint's model.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { OpenAIModel } from '../src/envs';
 import type { ChatModel } from '../src/envs';
-import { checkOnnxFolder, loadTransformers, looksLikeOnnx, readJson } from '../src/model';
-import type { DownloadProgress, TransformersModel } from '../src/model';
+import { HUB_PREFIX, checkOnnxFolder, loadTransformers, looksLikeOnnx, readJson } from '../src/model';
+import type { DownloadProgress, FileSource, TransformersModel } from '../src/model';
 import { NoStarterError, findBase } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
-import { DISK, diskFolder, starterFolder, starterPath } from './files';
+import { diskFolder, starterFolder, starterPath } from './files';
+import { MODEL_SOURCES, isHubName, modelFolder } from './hub';
 import { loadNative } from './native';
 import { ROOT, userPath } from './paths';
 import { UsageError } from './usage_error';
@@ -18,7 +19,7 @@ import { UsageError } from './usage_error';
 export interface ModelRequest {
   /** Whose starter "starter" means. */
   environment: string;
-  /** "starter", a folder, or with `baseUrl` the endpoint's name for it. */
+  /** "starter", a folder, a model of the hub, or with `baseUrl` the endpoint's name for it. */
   model: string;
   baseUrl?: string | undefined;
   /** Environment variable that holds the endpoint's key. */
@@ -93,12 +94,14 @@ function openEndpoint(request: ModelRequest, baseUrl: string): OpenedModel {
 }
 
 async function openNative({ environment, model: name }: ModelRequest): Promise<OpenedModel> {
-  const folder = name === 'starter' ? starterFolder(environment) : checkpointFolder(name);
+  const folder = name === 'starter' ? starterFolder(environment) : await checkpointFolder(name);
   if (!folder) throw new NoStarterError(`${environment} has no shipped starter: give a model with -m`);
   const gpu = await acquireNodeGpu();
   const path = name === 'starter' ? starterPath(environment) : userPath(name);
   try {
-    const native = await loadNative(gpu, folder, shownName(path), findBase(DISK));
+    // A model of the hub is named by its commit: results say what they are of.
+    const shown = isHubName(name) ? folder.name.slice(HUB_PREFIX.length) : shownName(path);
+    const native = await loadNative(gpu, folder, shown, findBase(MODEL_SOURCES));
     process.stderr.write(`${native.parameters} parameters from ${folder.name}, on ${gpu.adapterName}\n`);
     return {
       model: native.model,
@@ -120,7 +123,8 @@ function shownName(path: string): string {
   return inside.startsWith('..') ? path.replace(/^[/\\]+/, '') : inside;
 }
 
-function checkpointFolder(name: string) {
+async function checkpointFolder(name: string): Promise<FileSource> {
+  if (isHubName(name)) return modelFolder(name);
   const path = userPath(name);
   if (existsSync(path) && statSync(path).isDirectory()) return diskFolder(path);
   throw new UsageError(`-m ${name}: no folder ${path}; for a model at an endpoint give its address with -b`);

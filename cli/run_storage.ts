@@ -97,12 +97,15 @@ async function orFull(name: string, file: string, write: () => Promise<void>): P
   }
 }
 
+/** Of this process: two of its parts may want the same folder at once. */
+let drafts = 0;
+
 /** Makes the lock file. One that a dead process left is taken over, by one of those who try. */
 async function lock(path: string, folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true });
   const file = join(folder, LOCK);
   const mine = JSON.stringify({ pid: process.pid, host: hostname(), started: startOf(process.pid) } satisfies Holder);
-  const draft = join(folder, `${LOCK}-${process.pid}`);
+  const draft = join(folder, `${LOCK}-${process.pid}-${drafts++}`);
   await put(draft, 'w', new TextEncoder().encode(mine));
   try {
     while (!(await linked(draft, file))) {

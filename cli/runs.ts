@@ -1,7 +1,6 @@
 /** @file `terrarium runs`: lists, compares, forks, deletes, exports and imports runs. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import {
   ConfigError,
@@ -19,6 +18,7 @@ import {
 } from '../src/rl';
 import type { RunSummary, TrainingComparison } from '../src/rl';
 import { formatBytes } from '../src/kernels';
+import { confirm } from './confirm';
 import { writeMerged } from './merge';
 import { OutputError, cannotWrite } from './output';
 import { userPath } from './paths';
@@ -177,18 +177,6 @@ async function remove(path: string, yes: boolean): Promise<void> {
   }
   const foreign = await removeRun(storage);
   if (foreign.length > 0) process.stderr.write(`${path} also holds ${foreign.join(', ')}, which stays.\n`);
-}
-
-/** Asks on the terminal; only a plain yes counts. */
-async function confirm(question: string): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const closed = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
-  try {
-    const answer = await Promise.race([terminal.question(`${question} [y/N] `), closed]);
-    return ['y', 'yes'].includes(answer.trim().toLowerCase());
-  } finally {
-    terminal.close();
-  }
 }
 
 async function exportTo(path: string, file: string): Promise<void> {

@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS, NoAdapterError } from '../src/kernels';
 import { ConfigError, Run, RunStore, memoryTable, parseAssignment, readRunRecord, resolveConfig } from '../src/rl';
 import type { ConfigLayer, Metric, ModelSources, RunSnapshot, TrainConfig } from '../src/rl';
 import { acquireNodeGpu } from './dawn';
-import { DISK } from './files';
+import { MODEL_SOURCES } from './hub';
 import { ProgressLine } from './progress';
 import { runAt, takeNewRun } from './run_folder';
 import { runToEnd } from './run_loop';
@@ -93,7 +93,7 @@ async function resume(path: string, json: boolean): Promise<void> {
       store,
       snapshot,
       earlier: metrics,
-      sources: sources(DISK),
+      sources: sources(MODEL_SOURCES),
       adapter: about.adapter,
     });
   } finally {
@@ -123,11 +123,14 @@ async function describeMemory(config: TrainConfig): Promise<string> {
   } catch (error) {
     if (!(error instanceof NoAdapterError)) throw error;
   }
-  return memoryTable(await Run.plan(limits, config, DISK), device);
+  return memoryTable(await Run.plan(limits, config, MODEL_SOURCES), device);
 }
 
 /** Trains, shows it, and keeps what there is at the end, however the run ended. */
-async function train(config: TrainConfig, { json, store, snapshot, earlier, sources = DISK, adapter }: TrainOptions) {
+async function train(
+  config: TrainConfig,
+  { json, store, snapshot, earlier, sources = MODEL_SOURCES, adapter }: TrainOptions,
+) {
   const interruption = listen();
   const progress = new ProgressLine();
   const { error, step, model } = await runToEnd({

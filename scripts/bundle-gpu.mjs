@@ -6,8 +6,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { builtinModules } from 'node:module';
 import { join } from 'node:path';
+import { bundle } from './bundle.mjs';
 import { ROOT, ensurePackages, run, say } from './setup.mjs';
 
 const OUT = join(ROOT, 'dist/gpu');
@@ -16,7 +16,7 @@ const ENTRIES = {
   bench: 'bench/main.ts',
   rollouts: 'bench/rollouts.ts',
   overlap: 'bench/overlap.ts',
-  steady: 'bench/steady.ts',
+  steady: 'bench/steady/thousand_steps.ts',
 };
 const DAWN = join(ROOT, 'node_modules/webgpu/dist/linux-x64/dawn.node');
 
@@ -39,29 +39,7 @@ ensurePackages();
 ensurePackages(join(ROOT, 'bench'));
 rmSync(OUT, { recursive: true, force: true });
 
-const { build } = await import('vite');
-for (const [name, file] of Object.entries(ENTRIES)) {
-  await build({
-    configFile: false,
-    root: ROOT,
-    logLevel: 'warn',
-    // Everything goes into the file but Node's own modules and Dawn, which is only imported where DAWN_NODE is not set.
-    ssr: { noExternal: true, external: ['webgpu'] },
-    build: {
-      ssr: true,
-      target: 'node20',
-      outDir: OUT,
-      emptyOutDir: false,
-      copyPublicDir: false,
-      minify: false,
-      rolldownOptions: {
-        input: { [name]: file },
-        external: ['webgpu', ...builtinModules, /^node:/],
-        output: { entryFileNames: '[name].mjs', codeSplitting: false },
-      },
-    },
-  });
-}
+await bundle(ENTRIES, OUT);
 cpSync(join(ROOT, 'tests/oracle'), join(OUT, 'oracle'), { recursive: true });
 for (const name of Object.keys(ENTRIES)) say(`dist/gpu/${name}.mjs: ${size([join(OUT, `${name}.mjs`)])}`);
 

@@ -19,6 +19,8 @@ export interface ServedModel {
   denied?: string[];
   /** In place of the hash of all files. */
   commit?: string;
+  /** Sizes that the listing has in place of the files' own. */
+  listed?: Record<string, number>;
 }
 
 /** What goes wrong with one answer that carries a file. */
@@ -150,7 +152,7 @@ export async function serveHub(...models: ServedModel[]): Promise<HubServer> {
     } else if (action === 'tree') {
       const begin = Number(url.searchParams.get('cursor') ?? 0);
       const page = [...model.files].slice(begin, begin + PAGE).map(([path, bytes]) => {
-        const size = bytes.byteLength;
+        const size = model.listed?.[path] ?? bytes.byteLength;
         const lfs = { oid: sha256(bytes), size, pointerSize: 134 };
         return { type: 'file', oid: blobHash(bytes), size, path, ...(isLarge(path) && { lfs }) };
       });
@@ -216,7 +218,7 @@ export async function serveHub(...models: ServedModel[]): Promise<HubServer> {
       if (fault.delay !== undefined) await new Promise((go) => setTimeout(go, fault.delay));
     }
     if (fault.stallAfter !== undefined) return;
-    if (end < body.byteLength) reply.destroy();
+    if (end < body.byteLength) reply.socket!.end();
     else reply.end();
   }
 

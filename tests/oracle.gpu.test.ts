@@ -46,6 +46,17 @@ it('what a check needs and does not find is a failure, not less to compare', asy
   expect(await failed(lossesCheck)).toEqual(['losses/extra.json is missing']);
   expect(await failed(entropyCheck)).toEqual(['losses/extra.json is missing']);
 
+  expect(await failed(loraModelsCheck)).toEqual([`backward/${model} is missing`]);
+  write('cases.json', { lora: {} });
+  cpSync(join(ORACLE_DIR, 'lora', model), join(dir, 'lora', model), { recursive: true });
+  expect(await failed(loraCheck)).toEqual([
+    `lora of ${model} in cases.json is missing`,
+    'lora in cases.json is missing',
+  ]);
+  const lora = { file: `lora/${model}.safetensors`, adapter: `lora/${model}`, rank: 4, alpha: 8, loss: 0 };
+  write('cases.json', { lora: { [model]: lora } });
+  expect(await failed(loraCheck)).toEqual([`lora/${model}.safetensors is missing`]);
+
   write('cases.json', { backward: {} });
   expect(await failed(backwardCheck)).toEqual([`backward of ${model} in cases.json is missing`]);
   // A loss whose file is not there; files that the index does not list.

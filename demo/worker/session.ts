@@ -45,6 +45,8 @@ function reserveStart(policy: Policy, { memory }: TrainConfig): Promise<Sampler>
 export class Session {
   #gpu: Gpu | undefined;
   #acquiring: Promise<Gpu> | undefined;
+  /** Why there is no device, once one was lost. */
+  #noDevice: DeviceLostError | undefined;
   /** Number of the run that is open, and of the last one that was asked for. */
   #number = 0;
   #wanted = 0;
@@ -225,7 +227,10 @@ export class Session {
     return { config: opened.about.config, opened };
   }
 
-  /** The device in use, or a new one where there is none or it is lost. */
+  /**
+   * The device in use, or a new one where there is none or it is lost.
+   * @throws what was said when one was lost and no other could be had, for as long as that is so
+   */
   async #device(): Promise<Gpu> {
     try {
       this.#gpu?.check();
@@ -235,7 +240,13 @@ export class Session {
     if (this.#gpu) return this.#gpu;
     // Who asks while one is being acquired gets that one.
     this.#acquiring ??= this.acquire().finally(() => (this.#acquiring = undefined));
-    return (this.#gpu = await this.#acquiring);
+    try {
+      this.#gpu = await this.#acquiring;
+    } catch (error) {
+      throw this.#noDevice ?? error;
+    }
+    this.#noDevice = undefined;
+    return this.#gpu;
   }
 
   /** Makes the run, at its start or at its last snapshot. */
@@ -370,6 +381,7 @@ export class Session {
 
   /** A new device, and the run from its last snapshot: the same numbers come again, since nothing depends on time. */
   async #recover(lost: DeviceLostError): Promise<void> {
+    if (lost === this.#noDevice) throw lost; // it was tried, and just now again
     if (++this.#recoveries > MAX_RECOVERIES) throw lost;
     try {
       await this.#createRun(this.#run!.config);
@@ -377,6 +389,7 @@ export class Session {
       const { message } = cause instanceof Error ? cause : new Error(String(cause));
       const error = new DeviceLostError(lost.reason, '');
       error.message = `${lost.message}; no other could be had: ${message}`;
+      this.#noDevice = error;
       throw error;
     }
     const step = this.#snapshot?.step ?? null;

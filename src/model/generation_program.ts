@@ -26,8 +26,8 @@ import {
 } from '../kernels';
 import type { DType, Extent, Gpu, Program } from '../kernels';
 import type { ModelConfig } from './config';
-import { AdapterPasses } from './lora';
 import type { Adapter } from './lora';
+import { PlainPasses } from './passes';
 import type { Weights } from './weights';
 
 export type CacheStorage = 'f32' | 'f16';
@@ -178,7 +178,7 @@ export class GenerationProgram {
     this.copyPairs = u32('page copies', this.copies.capacity, 2);
 
     if (decode) advance(record, { state: state.state, ids, rowPlace, entries, live, control, slots });
-    const passes = new AdapterPasses(record, rows, live, adapter);
+    const passes = adapter?.passes(record, rows, live) ?? new PlainPasses(record, rows, live);
     let hidden = record.tensor('hidden.0', [rows.capacity, dim]);
     embedding(record, { ids, weight: weights.embedding, out: hidden, live, rows, dim });
     weights.layers.forEach((layer, i) => {

@@ -11,6 +11,7 @@ export * from './init';
 export * from './lora';
 export * from './optimizer';
 export * from './parameters';
+export * from './passes';
 export * from './safetensors';
 export * from './folder_storage';
 export * from './storage';

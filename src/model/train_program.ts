@@ -32,8 +32,9 @@ import {
 } from '../kernels';
 import type { Extent, Gpu, LossParameters, Program, Tensor, Submission } from '../kernels';
 import type { PackedBatch } from './batch';
-import { Adapter, AdapterPasses } from './lora';
-import type { AdapterDropout, LoraMatrix, LowActivations } from './lora';
+import type { Adapter, AdapterDropout } from './lora';
+import { PlainPasses } from './passes';
+import type { LayerMatrix, LowActivations, Passes, Product } from './passes';
 import { Weights } from './weights';
 import type { LayerWeights } from './weights';
 
@@ -119,7 +120,7 @@ export class TrainProgram {
   readonly #logprob: Tensor;
   readonly #entropy: Tensor;
   readonly #metrics: Tensor;
-  readonly #passes: AdapterPasses;
+  readonly #passes: Passes;
 
   /**
    * @param gradients of what is trained: of `weights`, or with an adapter, of that. Every run adds to them. Null: forward
@@ -152,7 +153,7 @@ export class TrainProgram {
     const { adapter } = options;
     /** Gradients of the weights: none where they are frozen. */
     const own = gradients instanceof Weights ? gradients : undefined;
-    const low = gradients instanceof Adapter ? gradients : undefined;
+    const low = gradients instanceof Weights ? undefined : (gradients ?? undefined);
     if (gradients && !!adapter !== !!low) throw new Error('gradients must be of what is trained: weights or adapter');
     const { hiddenSize: dim, vocabSize: vocabulary, rmsNormEps: eps } = config;
     const tokens = (this.#tokens = record.extent('tokens', options.tokens));
@@ -176,7 +177,7 @@ export class TrainProgram {
     });
     const live = (this.#live = u32('live', 1));
     const mask = options.dropout ? () => this.dropout : undefined;
-    this.#passes = new AdapterPasses(record, tokens, live, adapter, low, mask);
+    this.#passes = adapter?.passes(record, tokens, live, low, mask) ?? new PlainPasses(record, tokens, live);
     this.#table = record.input('rope table', [config.maxPositions, config.headDim]);
     this.#metrics = record.input('metrics', [LOSS_METRICS.length]);
 
@@ -347,8 +348,7 @@ export class TrainProgram {
     const qWidth = qHeads * headDim;
     const qkvWidth = (qHeads + 2 * kvHeads) * headDim;
     const common = { live, rows: tokens, dim, eps };
-    const linear = (matrix: LoraMatrix, product: Parameters<AdapterPasses['linear']>[3]) =>
-      this.#passes.linear(i, matrix, a.low, product);
+    const linear = (matrix: LayerMatrix, product: Product) => this.#passes.linear(i, matrix, a.low, product);
     rmsnorm(record, { x: input, weight: layer.inputNorm, y: a.normed, rstd: a.inputRstd, ...common });
     linear('qkv', { x: a.normed, weight: layer.qkv, bias: layer.qkvBias, y: a.qkv, n: qkvWidth, k: dim });
     rope(record, {
@@ -381,7 +381,7 @@ export class TrainProgram {
     linear('gateUp', { x: a.mlpNormed, weight: layer.gateUp, y: a.gateUp, n: 2 * width, k: dim });
     swiglu(record, { gateUp: a.gateUp, act: a.act, live, rows: tokens, width });
     if (output) linear('down', { x: a.act, weight: layer.down, y: output, residual: a.middle, n: dim, k: width });
-    else this.#passes.low(i, 'down', a.low, a.act, width);
+    else this.#passes.prepare(i, 'down', a.low, a.act, width);
   }
 
   /**
@@ -406,7 +406,7 @@ export class TrainProgram {
     const qkHeads = qHeads + kvHeads;
     /** y = x W^T: dx (where wanted) from dy, and dW or the adapter's gradients; `n` outputs, `k` inputs. */
     const linearBackward = (
-      matrix: LoraMatrix,
+      matrix: LayerMatrix,
       { dy, x, dx, n, k }: { dy: Tensor; x: Tensor; dx: Tensor | undefined; n: number; k: number },
     ) => {
       this.#passes.backward(i, matrix, a.low, { dy, x, weight: layer[matrix], dx, n, k });

@@ -108,7 +108,9 @@ const grpoSchema = z.strictObject({
     .string()
     .min(1)
     .default('start')
-    .describe('Of the KL, or teacher of distill: start, best (the best eval so far), or a checkpoint folder'),
+    .describe(
+      'Of the KL, or teacher of distill: start, best (the best eval so far), a checkpoint folder or hf:owner/name',
+    ),
   reference_sync_interval: countOrZero
     .default(0)
     .describe('Steps after which the reference becomes the policy of that time; 0 = never'),
@@ -203,8 +205,8 @@ const trainSchema = z.strictObject({
     .string()
     .default('starter')
     .describe(
-      'starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder, or one with a ' +
-        'PEFT adapter, which is trained on',
+      'starter = the shipped checkpoint, scratch = random weights (then sft), else a checkpoint folder, hf:owner/name, or a ' +
+        'folder with a PEFT adapter, which is trained on',
     ),
   base: z
     .string()
@@ -261,13 +263,17 @@ export function resolveConfig(...layers: readonly ConfigLayer[]): TrainConfig {
 
 /** Settings that are fine one by one and impossible together. */
 function checkTogether(config: TrainConfig): void {
-  const { grpo, model, method, lora, start, sft, eval: evals, difficulty, curriculum } = config;
+  const { grpo, model, method, lora, memory, start, sft, eval: evals, difficulty, curriculum } = config;
   const problems: string[] = [];
   const refuse = (when: boolean, problem: string) => void (when && problems.push(problem));
   const changed = method === 'full' ? changedFrom(LORA_DEFAULTS, lora) : [];
   refuse(
     changed.length > 0,
     `${changed.map((key) => `lora.${key}`).join(', ')} with method "full": there is no adapter; set method to "lora"`,
+  );
+  refuse(
+    method === 'full' && memory.base_storage !== 'auto',
+    `memory.base_storage "${memory.base_storage}" with method "full": no weights are frozen; set method to "lora"`,
   );
   refuse(
     method === 'lora' && start === 'scratch',

@@ -2,15 +2,7 @@
  * @file Models read from their folders: a whole model, or an adapter together with the model it was made for. Only headers
  * and small files are read; weights are streamed from there to where they are wanted.
  */
-import {
-  CheckpointError,
-  HUB_PREFIX,
-  isAdapter,
-  loadAdapter,
-  loadText,
-  openCheckpoint,
-  readPeftConfig,
-} from '../model';
+import { CheckpointError, HUB_PREFIX, isAdapter, loadText, loraCode, openCheckpoint } from '../model';
 import type { FileSource, LoadedAdapter, ModelConfig, ModelText, OpenCheckpoint, TensorValues } from '../model';
 import type { TrainConfig } from './config';
 
@@ -18,7 +10,7 @@ import type { TrainConfig } from './config';
 export interface ModelSources {
   /** The shipped starter of an environment, or undefined where there is none. */
   starter(env: string): Promise<FileSource | undefined>;
-  /** A checkpoint folder by path or URL. */
+  /** A checkpoint folder by path or URL or, after `hf:`, a model of the hub by its name. */
   folder(path: string): Promise<FileSource>;
 }
 
@@ -60,6 +52,7 @@ export async function openModel(
     const { config } = checkpoint;
     return { config, text: await loadText(folder, config), checkpoint, adapter: undefined, source: folder.name };
   }
+  const { loadAdapter, readPeftConfig } = await loraCode();
   const name = base ?? (await readPeftConfig(folder)).baseModel;
   if (name === null) {
     throw new CheckpointError(
@@ -99,11 +92,18 @@ export function peftBaseName(name: string): string {
   return name.startsWith(HUB_PREFIX) ? name.slice(HUB_PREFIX.length).split('@')[0]! : name;
 }
 
-/** Looks for bases where a run's models come from. */
+/** How PEFT names a base that is on the hub. */
+const ON_THE_HUB = /^[\w.-]+\/[\w.-]+$/;
+
+/** Looks for bases where a run's models come from: a starter, a folder, a model of the hub. */
 export function findBase(sources: ModelSources): FindBase {
   return async (name) => {
     const env = STARTER.exec(name)?.[1];
-    return (env === undefined ? undefined : await sources.starter(env)) ?? sources.folder(name);
+    const starter = env === undefined ? undefined : await sources.starter(env);
+    if (starter) return starter;
+    const folder = await sources.folder(name);
+    const isMissing = ON_THE_HUB.test(name) && !(await folder.read('config.json'));
+    return isMissing ? sources.folder(`${HUB_PREFIX}${name}`) : folder;
   };
 }
 

@@ -5,7 +5,7 @@
 import type { Environment } from '../envs';
 import { allOrNothing } from '../kernels';
 import type { DeviceLimits, Gpu } from '../kernels';
-import { TinyTokenizer, Weights, inLayerOrder, initialAdapter, initialValues, isAdapter, tinyText } from '../model';
+import { TinyTokenizer, Weights, inLayerOrder, initialValues, isAdapter, loraCode, tinyText } from '../model';
 import type { GeneratorOptions, LoraConfig, ModelConfig, ModelText } from '../model';
 import { LORA_DEFAULTS } from './config';
 import type { TrainConfig } from './config';
@@ -203,7 +203,7 @@ export async function fill(
   else policy.setWeights(initialValues(policy.weights, seed), 'initialisation');
   if (lora) {
     const { tensors, source } = start?.adapter ?? {
-      tensors: initialAdapter(config, lora, seed),
+      tensors: (await loraCode()).initialAdapter(config, lora, seed),
       source: 'a new adapter',
     };
     policy.setAdapter(tensors, source);

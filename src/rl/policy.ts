@@ -7,20 +7,19 @@ import { LOSS_METRICS, Submission, allOrNothing } from '../kernels';
 import type { Gpu } from '../kernels';
 import {
   AdamW,
-  Adapter,
   Generator,
   NativeModel,
   TrainProgram,
   Weights,
-  formatAdapter,
   formatCheckpoint,
-  mergedModel,
+  loraCode,
   packSequences,
   sha256,
   splitByTokens,
 } from '../model';
 import type {
   AdamWSettings,
+  Adapter,
   GeneratorOptions,
   LoraConfig,
   ModelConfig,
@@ -116,7 +115,7 @@ export function reservePolicy(gpu: Gpu, model: ModelConfig, options: PolicyOptio
   const config = { ...model, maxPositions: options.context ?? model.maxPositions };
   return allOrNothing(async (own) => {
     const weights = own(await Weights.create(gpu, config, 'parameters', lora && { storage }));
-    const adapter = lora && own(await Adapter.create(gpu, config, lora));
+    const adapter = lora && own(await (await loraCode()).Adapter.create(gpu, config, lora));
     const trainable = adapter ?? weights;
     const gradients = own(await trainable.alike('gradients'));
     const optimizer = own(await AdamW.create(trainable, gradients, settings));
@@ -283,7 +282,7 @@ export class Policy {
   /** The same from values of what is trained: it needs no device. */
   files(tensors: TensorValues): Map<string, Uint8Array<ArrayBuffer>> {
     const { adapter, modelConfig, text } = this;
-    const own = adapter ? formatAdapter(adapter.lora, tensors) : formatCheckpoint(modelConfig, tensors);
+    const own = adapter ? adapter.files(tensors) : formatCheckpoint(modelConfig, tensors);
     return new Map([...own, ...text.files()]);
   }
 
@@ -292,6 +291,7 @@ export class Policy {
     const { adapter, modelConfig, text, weights } = this;
     if (!adapter) throw new Error('this policy has no adapter: its weights are trained');
     const { lora } = adapter;
+    const { mergedModel } = await loraCode();
     yield* text.files();
     yield* mergedModel(modelConfig, (name) => weights.readTensor(name), { lora, tensors: await adapter.read() });
   }

@@ -7,7 +7,7 @@
 import { libraryEntry } from '../envs';
 import type { Environment } from '../envs';
 import type { DeviceLimits, Gpu } from '../kernels';
-import { countParameters, fingerprint } from '../model';
+import { countParameters, loraCode } from '../model';
 import type { TrainConfig } from './config';
 import { UnfitConfigError } from './errors';
 import { samplingArgs } from './batch';
@@ -264,7 +264,8 @@ export class Run {
 
   /** Of the weights below the adapter, where there is one. */
   async #fingerprint(): Promise<string | undefined> {
-    return this.policy.adapter && (this.#base ??= await fingerprint(this.policy.weights));
+    const { adapter, weights } = this.policy;
+    return adapter && (this.#base ??= await (await loraCode()).fingerprint(weights));
   }
 
   /** @throws UnfitConfigError when the weights below the adapter are not those of the snapshot */
@@ -351,7 +352,8 @@ async function checkFit(config: TrainConfig, env: Environment, policy: Policy): 
       `${env.name} samples with top-k, top-p or min-p: a policy cannot be trained on tokens of a cut distribution`,
     );
   }
-  const prompt = policy.text.chat.render(env.promptFor(await env.example(0))).length;
+  const tools = env.toolSchemas();
+  const prompt = policy.text.chat.render(env.promptFor(await env.example(0)), { tools }).length;
   const reply = config.sampling.max_tokens ?? env.sampling.maxTokens ?? 1;
   const context = policy.config.maxPositions;
   if (prompt + reply > context) {

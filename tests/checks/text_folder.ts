@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { loadText } from '../../src/model';
 import type { FileSource, TextOptions } from '../../src/model';
 import { HfChat } from '../../src/model/text/huggingface';
-import { ORACLE_DIR } from '../gpu';
 import { TINY } from './generation';
+
+/** The project's own copy of the oracle: what is tested with it knows its tokens by number. */
+export const FIXTURES = new URL('../oracle', import.meta.url).pathname;
 
 export const TOKENIZERS = ['qwen-like', 'smollm-like', 'llama3-like'] as const;
 
@@ -28,7 +30,7 @@ type Changes = Record<string, string | Uint8Array | Record<string, unknown> | nu
  * A folder called `m`: the files of a tokenizer of the oracle, with changes. An object is merged into a JSON file.
  */
 export function textFolder(tokenizer: (typeof TOKENIZERS)[number], changes: Changes = {}): FileSource {
-  const path = (file: string) => join(ORACLE_DIR, 'tokenizers', tokenizer, file);
+  const path = (file: string) => join(FIXTURES, 'tokenizers', tokenizer, file);
   const read = (file: string): Uint8Array | undefined => {
     const own = existsSync(path(file)) ? new Uint8Array(readFileSync(path(file))) : undefined;
     const change = changes[file];

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadModel } from '../../src/rl';
 import { diskFolder, starterPath } from '../../cli/files';
-import { ROOT, start, terrarium } from './program';
+import { start, terrarium } from './program';
 
 const scratch = mkdtempSync(join(tmpdir(), 'terrarium-lora-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -90,22 +90,26 @@ it('is merged into a whole model, which answers as base and adapter do', async (
 
 it('is trained on by another run', async () => {
   const more = join(scratch, 'more');
-  const settings = [
-    '--set',
-    `start=${whole}`,
-    '--set',
-    'method=lora',
-    '--set',
-    'grpo.steps=1',
-    '--set',
-    'grpo.batch_size=8',
-  ];
-  const rest = ['--set', 'grpo.group_size=4', '--set', 'grpo.warmup_steps=0', '--set', 'eval.examples=4'];
-  const { code, err } = await terrarium(['train', 'reverse-text', ...settings, ...rest, '--out', more]);
+  const settings = [`start=${whole}`, 'method=lora', 'grpo.steps=2', 'grpo.batch_size=32', 'grpo.warmup_steps=0'];
+  const flags = [...settings, 'eval.examples=4'].flatMap((setting) => ['--set', setting]);
+  const { code, err } = await terrarium(['train', 'reverse-text', ...flags, '--out', more]);
   expect(code, err).toBe(0);
   const config = JSON.parse(readFileSync(join(more, 'adapter_config.json'), 'utf8')) as object;
   expect(config).toMatchObject({ r: 4, base_model_name_or_path: 'starters/reverse-text' });
   expect(adapterOf(more)).not.toEqual(adapterOf(whole));
+});
+
+it('is forked from a checkpoint, and the fork goes on over the same base', async () => {
+  const child = join(scratch, 'child');
+  const fork = ['runs', 'fork', whole, '--out', child, '--step', '2', '--set', 'grpo.lr=1e-2'];
+  expect((await terrarium(fork)).code).toBe(0);
+  const { code, err } = await terrarium(['train', '--resume', child]);
+  expect(code, err).toBe(0);
+  expect(adapterOf(join(child, 'checkpoints/step-000002'))).toEqual(adapterOf(join(whole, 'checkpoints/step-000002')));
+  expect(adapterOf(child).byteLength).toBe(adapterOf(whole).byteLength);
+  const settled = await terrarium(['runs', 'fork', whole, '--out', join(scratch, 'no'), '--set', 'lora.rank=8']);
+  expect(settled.code).toBe(1);
+  expect(settled.err).toContain('lora: a fork goes on with what its parent has learned and cannot change this');
 });
 
 it('--dry-run shows what it takes of the memory', async () => {
@@ -140,5 +144,4 @@ it('what does not fit is one clear error', async () => {
   expect(await failed('runs', 'export', whole, join(scratch, 'none'), '--merge', '--step', '7')).toContain(
     'has no adapter of step 7; it has those of 3, 2, 1, 0',
   );
-  expect(ROOT).toBeDefined();
 });

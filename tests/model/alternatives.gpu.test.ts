@@ -1,7 +1,7 @@
 /** @file Tokens as they come, and what could have stood in their place: the same numbers as those sampled with. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Generator, NativeModel, TinyChat, TinyTokenizer, alternatives } from '../../src/model';
-import type { GenerationRequest , Weights} from '../../src/model';
+import type { GenerationRequest, Weights } from '../../src/model';
 import { TINY, randomModel } from '../checks/generation';
 import { testGpu } from '../gpu';
 

@@ -7,6 +7,7 @@ import {
   formatModelConfig,
   formatSafetensors,
   loadCheckpoint,
+  openCheckpoint,
 } from '../../src/model';
 import type { FileSource, ModelConfig } from '../../src/model';
 import { TINY } from '../checks/generation';
@@ -87,6 +88,34 @@ it('a folder whose tensors are those of its config loads, in one file or in shar
   const values = [...whole.tensors.values()].reduce((sum, tensor) => sum + tensor.values.length, 0);
   expect(values).toBe(countParameters(CONFIG));
   expect((await loadCheckpoint(sharded())).tensors).toEqual(whole.tensors);
+});
+
+it('is opened by its headers: no weight is read before they are found to fit the config', async () => {
+  const files: Record<string, Uint8Array> = { 'config.json': config(), 'model.safetensors': file(NAMES) };
+  let furthest = 0;
+  const watched: FileSource = {
+    ...folder(files),
+    open: (name) => {
+      const bytes = files[name];
+      const read = (begin: number, end: number) => {
+        furthest = Math.max(furthest, end);
+        return Promise.resolve(new Uint8Array(bytes!.slice(begin, end)));
+      };
+      return Promise.resolve(bytes && { size: bytes.byteLength, read });
+    },
+  };
+  const opened = await openCheckpoint(watched);
+  expect(opened).toMatchObject({ source: 'm', storage: 'f32', bytes: 4 * countParameters(CONFIG) });
+  expect(opened.dtypeOf('model.norm.weight')).toBe('F32');
+  expect(() => opened.dtypeOf('lm_head.weight')).toThrow('m: tensor lm_head.weight is missing');
+  expect(furthest).toBe(files['model.safetensors']!.byteLength - opened.bytes);
+  expect((await opened.read()).size).toBe(NAMES.length);
+});
+
+it('what old checkpoints hold beside the weights is left out: computed buffers, and a tied head', async () => {
+  const more = ['model.layers.0.self_attn.rotary_emb.inv_freq', 'lm_head.weight'];
+  const source = folder({ 'config.json': config(), 'model.safetensors': file([...NAMES, ...more]) });
+  expect([...(await loadCheckpoint(source)).tensors.keys()]).toEqual(NAMES);
 });
 
 const without = (name: string) => (map: Record<string, string>) => {

@@ -1,5 +1,13 @@
 import { expect, it } from 'vitest';
-import { CheckpointError, formatSafetensors, halfToFloat, parseSafetensors, readFloats } from '../../src/model';
+import {
+  CheckpointError,
+  bytesFile,
+  formatSafetensors,
+  halfToFloat,
+  parseSafetensors,
+  parseSafetensorsHeader,
+  readFloats,
+} from '../../src/model';
 
 const tensors = new Map([
   ['a', { shape: [2, 3], values: Float32Array.of(1, -2, 3.5, 4, 5, 6e-20) }],
@@ -81,10 +89,37 @@ it.each([
     fileWith({ a: { dtype: 'F32', shape: [1], data_offsets: [0, 4] } }, 8),
     'tensors end at byte 4 of 8',
   ],
-])('refuses: %s', (_, bytes, message) => {
-  expect(() => parseSafetensors(bytes, 'model.safetensors')).toThrow(CheckpointError);
-  expect(() => parseSafetensors(bytes, 'model.safetensors')).toThrow('model.safetensors: ');
-  expect(() => parseSafetensors(bytes, 'model.safetensors')).toThrow(message);
+  [
+    'a type that every object has',
+    fileWith({ a: { dtype: 'toString', shape: [1], data_offsets: [0, 4] } }, 4),
+    'tensor a has type "toString"',
+  ],
+])('refuses, read whole and by its header alone: %s', async (_, bytes, message) => {
+  for (const parse of [
+    () => Promise.resolve().then(() => parseSafetensors(bytes, 'model.safetensors')),
+    () => parseSafetensorsHeader(bytesFile(bytes), 'model.safetensors'),
+  ]) {
+    await expect(parse()).rejects.toThrow(CheckpointError);
+    await expect(parse()).rejects.toThrow('model.safetensors: ');
+    await expect(parse()).rejects.toThrow(message);
+  }
+});
+
+it('a header says the same without its data, of which no byte is read', async () => {
+  const bytes = formatSafetensors(tensors, { made: 'here' });
+  const file = bytesFile(bytes);
+  let furthest = 0;
+  const watched = {
+    size: file.size,
+    read: (begin: number, end: number) => {
+      furthest = Math.max(furthest, end);
+      return file.read(begin, end);
+    },
+  };
+  const { data, ...whole } = parseSafetensors(bytes, 'x');
+  expect(await parseSafetensorsHeader(watched, 'x')).toEqual(whole);
+  expect(furthest).toBe(whole.dataBegin);
+  expect(data.byteLength).toBe(28);
 });
 
 it('a hostile name is only a name', () => {

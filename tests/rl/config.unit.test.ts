@@ -92,6 +92,10 @@ it.each([
     'lora.rank, lora.alpha with method "full": there is no adapter; set method to "lora"',
   ],
   [{ env: 'even-digits', method: 'lora' }, 'method "lora" with start "scratch": an adapter needs a model'],
+  [
+    { env: 'reverse-text', memory: { base_storage: 'q8' } },
+    'memory.base_storage "q8" with method "full": no weights are frozen',
+  ],
   [{ env: 'reverse-text', method: 'qlora' }, 'method: '],
   [{ env: 'reverse-text', method: 'lora', lora: { rank: 0 } }, 'lora.rank: '],
   [{ env: 'reverse-text', method: 'lora', lora: { alpha: 0 } }, 'lora.alpha: '],

@@ -1,6 +1,7 @@
 /** @file Models and adapters found and read: what lies under an adapter, and what is said of one that is missing or does not fit. */
 import { beforeAll, expect, it } from 'vitest';
-import { DISK, starterFolder } from '../../cli/files';
+import { starterFolder } from '../../cli/files';
+import { MODEL_SOURCES } from '../../cli/hub';
 import {
   CheckpointError,
   LORA_TARGETS,
@@ -44,7 +45,7 @@ const adapter = (more: Partial<LoraConfig> = {}, name = 'mine') => {
 
 /** Folders by path, and the shipped starters. */
 const sourcesOf = (folders: Record<string, FileSource>): ModelSources => ({
-  starter: (env) => DISK.starter(env),
+  starter: (env) => MODEL_SOURCES.starter(env),
   folder: (path) => Promise.resolve(folders[path] ?? filesOf(new Map(), path)),
 });
 

@@ -1,12 +1,17 @@
 /** @file Runs that train an adapter: that they learn, that seeds decide, that they can be taken up again, what they hold and what they write. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { acquireNodeGpu } from '../../cli/dawn';
-import { DISK, starterFolder } from '../../cli/files';
+import { starterFolder } from '../../cli/files';
+import { MODEL_SOURCES } from '../../cli/hub';
+import type { Completion } from '../../src/envs';
 import { Submission } from '../../src/kernels';
 import type { Gpu } from '../../src/kernels';
 import {
+  AdapterSwitch,
   CharTokenizer,
+  Generator,
   LORA_TARGETS,
+  NativeModel,
   TrainProgram,
   Weights,
   fingerprint,
@@ -17,14 +22,27 @@ import {
   packSequences,
   tinyText,
 } from '../../src/model';
-import type { FileSource, LoraConfig, ModelConfig, TrainingSequence } from '../../src/model';
+import type { ChatFormat, FileSource, LoraConfig, ModelConfig, TrainingSequence } from '../../src/model';
 import { Random, deriveKey } from '../../src/random';
-import { Policy, Run, UnfitConfigError, lossSettings, modelFolderOf, planMemory, resolveConfig } from '../../src/rl';
+import {
+  MemoryStorage,
+  Policy,
+  Run,
+  RunStore,
+  UnfitConfigError,
+  listAdapters,
+  lossSettings,
+  modelFolderOf,
+  openModel,
+  planMemory,
+  resolveConfig,
+} from '../../src/rl';
 import type {
   ConfigLayer,
   ModelSources,
   Objective,
   PolicyOptions,
+  RunAdapter,
   RunEvent,
   RunOptions,
   RunSnapshot,
@@ -53,7 +71,7 @@ const filesOf = (files: ReadonlyMap<string, Uint8Array>, name: string): FileSour
   read: (file) => Promise.resolve(files.get(file)),
 });
 
-async function start(layers: ConfigLayer[] = [], sources: ModelSources = DISK): Promise<Run> {
+async function start(layers: ConfigLayer[] = [], sources: ModelSources = MODEL_SOURCES): Promise<Run> {
   return Run.create(await testGpu(), config(...layers), sources);
 }
 
@@ -170,7 +188,7 @@ it('another base than the one that a run was started on is refused when it is ta
   const weights = files.get('model.safetensors')!;
   weights[weights.byteLength - 2]! ^= 1; // one bit of the last tensor, one of its first elements
   const other = await start([{ grpo: { steps: 1 } }], {
-    ...DISK,
+    ...MODEL_SOURCES,
     starter: () => Promise.resolve(filesOf(files, 'changed')),
   });
   const resumed = finish(other, { resume: snapshots[0] });
@@ -215,7 +233,7 @@ describe('what a run writes', () => {
 
   it('goes on as a run of its own, or as the start of another: the same model to begin with', async () => {
     const sources: ModelSources = {
-      ...DISK,
+      ...MODEL_SOURCES,
       folder: (path) => Promise.resolve(path === 'mine' ? filesOf(files, path) : filesOf(new Map(), path)),
     };
     const next = await start([{ start: 'mine', seed: 5, lora: { rank: 8, alpha: 16 }, grpo: { beta: 0.1 } }], sources);
@@ -304,7 +322,7 @@ describe('memory', () => {
     ['rollouts sampled one step ahead', { grpo: { async_level: 1 }, memory: { slots: 7 } }],
   ])('%s has an adapter of its own and shares the weights', async (_, layer) => {
     const gpu = await acquireNodeGpu();
-    const run = await Run.create(gpu, config(layer), DISK);
+    const run = await Run.create(gpu, config(layer), MODEL_SOURCES);
     const { bytes, parts } = run.memory;
     expect(gpu.liveBytes).toBe(bytes - parts.readback);
     const { weights, trainable } = run.policy;
@@ -335,11 +353,63 @@ describe('memory', () => {
     await finish(run);
     const long = await start([{ grpo: { steps: 1 } }]);
     expect(run.memory.bytes).toBeLessThan(long.memory.bytes);
-    const whole = await Run.create(await testGpu(), resolveConfig({ env: ENV, seq_len: 40 }), DISK);
+    const whole = await Run.create(await testGpu(), resolveConfig({ env: ENV, seq_len: 40 }), MODEL_SOURCES);
     const written = (await whole.policy.export()).get('config.json');
     expect(JSON.parse(new TextDecoder().decode(written))).toMatchObject({ max_position_embeddings: 64 });
     for (const each of [run, long, whole]) each.destroy();
   });
+});
+
+it('adapters that runs over one base have kept are listed, and put on it one after the other', async () => {
+  const gpu = await testGpu();
+  const shelf = new Map<string, MemoryStorage>();
+  const ask = (generator: Generator, chat: ChatFormat) =>
+    new NativeModel('any', chat, generator).complete({
+      messages: [{ role: 'user', content: 'abcdef' }],
+      sampling: { temperature: 1, maxTokens: 12 },
+      key: [1, 2],
+    });
+  const replies = new Map<string, Completion['tokens']>();
+  for (const [name, layer] of [
+    ['one', { seed: 1 }],
+    ['two', { seed: 2, lora: { rank: 4, target_modules: ['q_proj', 'v_proj'] } }],
+  ] as const) {
+    const storage = new MemoryStorage(name);
+    const store = await RunStore.create(storage, config(layer));
+    const run = await Run.create(gpu, config(layer), MODEL_SOURCES);
+    const modelAt = modelFolderOf(run.policy);
+    const onSnapshot = (snapshot: RunSnapshot) => store.checkpoint(snapshot, modelAt(snapshot));
+    for await (const event of run.events({ onSnapshot })) await store.record(event);
+    await store.finish(await run.policy.export());
+    replies.set(name, (await ask(run.policy.generator, run.policy.text.chat)).tokens);
+    run.destroy();
+    shelf.set(name, storage);
+  }
+  const adapters: RunAdapter[] = [];
+  for (const [name, storage] of shelf) adapters.push(...(await listAdapters(storage, name)));
+  expect(adapters.map(({ run, step, kept, lora }) => [run, step, kept, lora.rank])).toEqual([
+    ['one', 3, 'end', 8],
+    ['one', 3, 'checkpoint', 8],
+    ['one', 0, 'checkpoint', 8],
+    ['two', 3, 'end', 4],
+    ['two', 3, 'checkpoint', 4],
+    ['two', 0, 'checkpoint', 4],
+  ]);
+  expect(new Set(adapters.map(({ lora }) => lora.baseModel))).toEqual(new Set(['starters/reverse-text']));
+
+  const { config: shape, text, checkpoint } = await openModel(starterFolder(ENV)!);
+  const weights = await Weights.create(gpu, shape);
+  await checkpoint.writeTo(weights);
+  const generator = await Generator.create(weights, { slots: 4 });
+  const adapterSwitch = new AdapterSwitch(generator);
+  const said = async () => ({ ...(await ask(generator, text.chat)).tokens, cacheId: 0 });
+  const plain = await said();
+  for (const { run, step, folder } of [...adapters, ...adapters.toReversed()]) {
+    await adapterSwitch.use(await loadAdapter(folder, shape));
+    const expected = step === 0 ? plain : replies.get(run);
+    expect(await said(), `${run} ${step}`).toEqual({ ...expected, cacheId: 0 });
+  }
+  for (const part of [generator, adapterSwitch, weights]) part.destroy();
 });
 
 it('one update in one micro-batch and in four is the same to 1e-5', async () => {
@@ -390,7 +460,7 @@ it('a policy with an adapter frees everything it reserved, and one without refus
   run.destroy();
   run.destroy();
   expect(gpu.liveBytes).toBe(before);
-  const full = await Run.create(gpu, resolveConfig({ env: ENV }), DISK);
+  const full = await Run.create(gpu, resolveConfig({ env: ENV }), MODEL_SOURCES);
   expect(() => full.policy.setAdapter(new Map(), 'x')).toThrow('this policy has no adapter');
   full.destroy();
 });

@@ -2,10 +2,10 @@
 export * from './adapter';
 export * from './config';
 export { countAdapter } from './layout';
-export type { LoraLayer, LoraMatrix } from './layout';
+export type { LoraLayer } from './layout';
+export * from './load';
 export * from './merge';
-export { AdapterPasses } from './passes';
-export type { AdapterDropout, LowActivations } from './passes';
+export type { AdapterDropout } from './passes';
 export * from './peft';
 export { formatPeftConfig, parsePeftConfig } from './peft_config';
 export * from './switch';

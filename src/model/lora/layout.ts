@@ -8,14 +8,12 @@ import { Tensor } from '../../kernels';
 import type { LoraWeights } from '../../kernels';
 import type { ModelConfig } from '../config';
 import type { NamedTensor } from '../parameters';
+import type { LayerMatrix } from '../passes';
 import { loraScale } from './config';
 import type { LoraConfig, LoraTarget } from './config';
 
-/** The matrices of a layer, as the kernels see them. */
-export type LoraMatrix = 'qkv' | 'out' | 'gateUp' | 'down';
-
 export interface FusedMatrix {
-  matrix: LoraMatrix;
+  matrix: LayerMatrix;
   /** Of the layer, in Hugging Face's names. */
   module: 'self_attn' | 'mlp';
   /** Columns. */
@@ -57,7 +55,7 @@ export function fusedMatrices(config: ModelConfig): FusedMatrix[] {
  * A and B of a layer's matrices; undefined where no part is a target. Parts that are none, beside others that are, are zero,
  * and stay zero: their gradients are.
  */
-export type LoraLayer = Readonly<Record<LoraMatrix, LoraWeights | undefined>>;
+export type LoraLayer = Readonly<Record<LayerMatrix, LoraWeights | undefined>>;
 
 export interface LoraLayout {
   named: NamedTensor[];
@@ -81,7 +79,7 @@ export function layOutAdapter(config: ModelConfig, lora: LoraConfig): LoraLayout
   const scale = loraScale(lora);
   const layout: LoraLayout = { named: [], tensors: [], layers: [] };
   for (let layer = 0; layer < config.layers; layer++) {
-    const matrices: Partial<Record<LoraMatrix, LoraWeights>> = {};
+    const matrices: Partial<Record<LayerMatrix, LoraWeights>> = {};
     for (const { matrix, module, inputs, parts } of fusedMatrices(config)) {
       if (!parts.some(({ target }) => targets.includes(target))) continue;
       const outputs = parts.reduce((sum, part) => sum + part.outputs, 0);

@@ -5,11 +5,11 @@
  * once, to float32: the merged model's logits differ from the adapted one's by float32 rounding alone. A base that is kept
  * in 16 bits grows to 32, since rounding the sum to 16 would lose most of what a small adapter adds.
  */
-import { INDEX_FILE, WEIGHTS_FILE } from '../checkpoint';
 import type { ModelConfig } from '../config';
 import { formatModelConfig } from '../config';
 import { encodeJson } from '../files';
 import { formatSafetensors } from '../safetensors';
+import { planShards } from '../shards';
 import { tensorShapes } from '../weights';
 import type { TensorValues } from '../parameters';
 import { loraScale } from './config';
@@ -90,40 +90,17 @@ export async function* mergedModel(
   shardBytes = SHARD_BYTES,
 ): AsyncGenerator<[file: string, bytes: Uint8Array<ArrayBuffer>], void, void> {
   const merger = new Merger(config, adapter);
-  const shards = cutIntoShards(tensorShapes(config), shardBytes);
-  const weightMap: Record<string, string> = {};
-  let total = 0;
-  for (const [i, shard] of shards.entries()) {
-    const number = (n: number) => String(n).padStart(5, '0');
-    const file = shards.length === 1 ? WEIGHTS_FILE : `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
+  const sized = tensorShapes(config).map(({ name, shape }) => {
+    return { name, shape, bytes: 4 * shape.reduce((product, size) => product * size, 1) };
+  });
+  const { shards, index } = planShards(sized, shardBytes);
+  for (const { file, tensors: shard } of shards) {
     const tensors: TensorValues = new Map();
     for (const { name, shape } of shard) {
-      const values = merger.merge(name, await base(name));
-      tensors.set(name, { shape, values });
-      weightMap[name] = file;
-      total += values.byteLength;
+      tensors.set(name, { shape, values: merger.merge(name, await base(name)) });
     }
     yield [file, formatSafetensors(tensors)];
   }
-  if (shards.length > 1) {
-    yield [INDEX_FILE, encodeJson({ metadata: { total_size: total }, weight_map: weightMap })];
-  }
+  if (index) yield index;
   yield ['config.json', encodeJson(formatModelConfig(config))];
-}
-
-type Shapes = ReturnType<typeof tensorShapes>;
-
-function cutIntoShards(tensors: Shapes, limit: number): Shapes[] {
-  const shards: Shapes[] = [];
-  let left = 0;
-  for (const tensor of tensors) {
-    const bytes = 4 * tensor.shape.reduce((product, size) => product * size, 1);
-    if (bytes > left || shards.length === 0) {
-      shards.push([]);
-      left = limit;
-    }
-    shards.at(-1)!.push(tensor);
-    left -= bytes;
-  }
-  return shards;
 }

@@ -7,11 +7,11 @@
  * W + scale B A is never made. The dropped inputs are not kept: their mask is computed again.
  */
 import { dropout, dropoutBackward, linear, linearBackwardInput, loraBackward, loraForward } from '../../kernels';
-import type { Extent, LinearOptions, LowRank, Recorder, Tensor } from '../../kernels';
+import type { Extent, LowRank, Recorder, Tensor } from '../../kernels';
 import { subKey } from '../../random';
 import type { RandomKey } from '../../random';
 import type { Adapter } from './adapter';
-import type { LoraMatrix } from './layout';
+import type { LayerMatrix, LowActivations, Passes, Product, ProductBackward } from '../passes';
 
 /** What is left out of an adapter's inputs; read anew at every run. */
 export interface AdapterDropout {
@@ -21,20 +21,10 @@ export interface AdapterDropout {
   firstToken: number;
 }
 
-/** Tensors [rows, parts x rank] of one layer: what its matrices' A make of their inputs. */
-export type LowActivations = Partial<Record<LoraMatrix, Tensor>>;
+const MATRICES: readonly LayerMatrix[] = ['qkv', 'out', 'gateUp', 'down'];
 
-const MATRICES: readonly LoraMatrix[] = ['qkv', 'out', 'gateUp', 'down'];
-
-type Product = Pick<LinearOptions, 'x' | 'weight' | 'y' | 'bias' | 'residual'> & {
-  /** Columns of y, and of x. */
-  n: number;
-  k: number;
-};
-
-export class AdapterPasses {
+export class AdapterPasses implements Passes {
   /**
-   * @param adapter without one, products are those of the weights alone
    * @param gradients of the adapter, for a backward
    * @param mask what `dropout` is to be, for passes that have it
    */
@@ -42,48 +32,41 @@ export class AdapterPasses {
     private readonly record: Recorder,
     private readonly rows: Extent,
     private readonly live: Tensor,
-    private readonly adapter: Adapter | undefined,
-    private readonly gradients?: Adapter,
-    private readonly mask?: () => AdapterDropout,
+    private readonly adapter: Adapter,
+    private readonly gradients: Adapter | undefined,
+    private readonly mask: (() => AdapterDropout) | undefined,
   ) {}
 
-  /** Makes the tensors that a layer's forward writes and its backward reads. */
   activations(layer: number, name: string): LowActivations {
     const low: LowActivations = {};
     for (const matrix of MATRICES) {
-      const lora = this.adapter?.layers[layer]![matrix];
+      const lora = this.adapter.layers[layer]![matrix];
       if (!lora) continue;
       low[matrix] = this.#tensor(`${name} ${matrix} low`, lora.ends.length * lora.rank);
     }
     return low;
   }
 
-  /** Records y = x W^T (+ bias) (+ residual), with the adapter's part where there is one. */
-  linear(layer: number, matrix: LoraMatrix, low: LowActivations, product: Product): void {
-    const lora = this.low(layer, matrix, low, product.x, product.k);
+  linear(layer: number, matrix: LayerMatrix, low: LowActivations, product: Product): void {
+    const lora = this.#low(layer, matrix, low, product.x, product.k);
     linear(this.record, { ...product, live: this.live, m: this.rows, lora });
   }
 
-  /** Records what the adapter makes of a matrix's inputs: all that a backward reads of it. */
-  low(layer: number, matrix: LoraMatrix, low: LowActivations, x: Tensor, k: number): LowRank | undefined {
-    const lora = this.adapter?.layers[layer]![matrix];
+  prepare(layer: number, matrix: LayerMatrix, low: LowActivations, x: Tensor, k: number): void {
+    this.#low(layer, matrix, low, x, k);
+  }
+
+  #low(layer: number, matrix: LayerMatrix, low: LowActivations, x: Tensor, k: number): LowRank | undefined {
+    const lora = this.adapter.layers[layer]![matrix];
     if (!lora) return undefined;
     const inputs = { x: this.#dropped(layer, matrix, x, k, ''), t: low[matrix]!, live: this.live, m: this.rows, k };
     return loraForward(this.record, lora, inputs);
   }
 
-  /**
-   * Records the gradients of A and B, and of x where it is wanted, from dy [rows, n].
-   * @param product its x is what the forward had
-   */
-  backward(
-    layer: number,
-    matrix: LoraMatrix,
-    low: LowActivations,
-    { dy, x, weight, dx, n, k }: Pick<Product, 'x' | 'weight' | 'n' | 'k'> & { dy: Tensor; dx: Tensor | undefined },
-  ): void {
+  backward(layer: number, matrix: LayerMatrix, low: LowActivations, product: ProductBackward): void {
+    const { dy, x, weight, dx, n, k } = product;
     const { record, rows: m, mask } = this;
-    const lora = this.adapter?.layers[layer]![matrix];
+    const lora = this.adapter.layers[layer]![matrix];
     if (!lora) {
       if (dx) linearBackwardInput(record, { dy, weight, dx, m, n: k, k: n });
       return;
@@ -103,7 +86,7 @@ export class AdapterPasses {
   }
 
   /** What A is applied to. */
-  #dropped(layer: number, matrix: LoraMatrix, x: Tensor, k: number, suffix: string): Tensor {
+  #dropped(layer: number, matrix: LayerMatrix, x: Tensor, k: number, suffix: string): Tensor {
     const { record, rows, mask } = this;
     if (!mask) return x;
     const out = this.#tensor(`layer ${layer} ${matrix} dropped${suffix}`, k);
@@ -112,7 +95,7 @@ export class AdapterPasses {
   }
 
   /** Every matrix has a mask of its own; the parts of a fused one, which read the same inputs, share it. */
-  #maskOf(layer: number, matrix: LoraMatrix, mask: () => AdapterDropout) {
+  #maskOf(layer: number, matrix: LayerMatrix, mask: () => AdapterDropout) {
     return {
       rate: () => mask().rate,
       key: () => subKey(mask().key, layer, MATRICES.indexOf(matrix)),

@@ -7,12 +7,9 @@ import { formatSafetensors, parseSafetensors, readFloats } from '../safetensors'
 import type { SafetensorsDType } from '../safetensors';
 import type { TensorValues } from '../parameters';
 import type { LoraConfig } from './config';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from './load';
 import { formatPeftConfig, parsePeftConfig } from './peft_config';
 import { checkAdapterTensors } from './tensors';
-
-/** What makes a folder an adapter. */
-export const ADAPTER_CONFIG = 'adapter_config.json';
-export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 
 /** An adapter on the host. */
 export interface LoadedAdapter {
@@ -24,11 +21,6 @@ export interface LoadedAdapter {
 }
 
 const TYPES: readonly SafetensorsDType[] = ['F32', 'F16', 'BF16'];
-
-/** Whether a folder holds an adapter, and not a whole model. */
-export async function isAdapter(folder: FileSource): Promise<boolean> {
-  return (await folder.read(ADAPTER_CONFIG)) !== undefined;
-}
 
 /**
  * The adapter_config.json of a folder.

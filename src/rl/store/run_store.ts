@@ -3,7 +3,7 @@
  * from. Whatever ends the process, the last whole checkpoint and the metrics up to it are there.
  */
 import { formatBytes } from '../../kernels';
-import { StorageFullError, encodeJson, readPeftConfig } from '../../model';
+import { StorageFullError, encodeJson, loraCode } from '../../model';
 import type { TrainConfig } from '../config';
 import type { Diagnosis } from '../diagnosis';
 import type { Group } from '../rollouts';
@@ -262,7 +262,8 @@ function sourcesOf(
   return (others) => ({
     ...others,
     folder: async (path) => {
-      const began = path === start && (await readPeftConfig(model)).baseModel !== peftBaseName(start); // with an adapter, gone maybe
+      const began =
+        path === start && (await (await loraCode()).readPeftConfig(model)).baseModel !== peftBaseName(start); // with an adapter, gone maybe
       return began ? model : others.folder(path);
     },
   });

@@ -4,13 +4,12 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { CheckpointError, TemplateError, loadText } from '../../../src/model';
 import type { Message } from '../../../src/envs';
-import { CHATML, ROWS, templateChat, textChat, textFolder } from '../../checks/text_folder';
+import { CHATML, FIXTURES, ROWS, templateChat, textChat, textFolder } from '../../checks/text_folder';
 import { TINY } from '../../checks/generation';
-import { ORACLE_DIR } from '../../gpu';
 
 type Changes = NonNullable<Parameters<typeof textFolder>[1]>;
 
-const FOLDER = join(ORACLE_DIR, 'tokenizers', 'smollm-like');
+const FOLDER = join(FIXTURES, 'tokenizers', 'smollm-like');
 const json = JSON.parse(readFileSync(join(FOLDER, 'tokenizer.json'), 'utf8')) as {
   added_tokens: Record<string, unknown>[];
   model: { vocab: Record<string, number>; merges: unknown[] };
@@ -266,4 +265,88 @@ it('replies are read as the template writes calls, else as the vocabulary knows 
   expect(await calls(plain, hermes)).toBe(1); // <tool_call> is a token
   expect(await calls(plain, llama)).toBe(0);
   expect(await calls(`{# ipython #}${plain}{{ 'ipython' if false }}`, llama)).toBe(1);
+});
+
+const FLAT = { added_tokens: [], normalizer: null, post_processor: null };
+const SPLIT = { pre_tokenizer: { type: 'WhitespaceSplit' }, decoder: null };
+const SPM = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always' };
+
+it.each<[string, Record<string, unknown>, string, number[]]>([
+  [
+    'Unigram',
+    {
+      pre_tokenizer: SPM,
+      decoder: SPM,
+      model: {
+        type: 'Unigram',
+        unk_id: 0,
+        vocab: [
+          ['<unk>', 0],
+          ['▁', -2],
+          ['▁ab', -1],
+          ['a', -3],
+          ['b', -3],
+          ['</s>', 0],
+        ],
+      },
+    },
+    'ab ac',
+    [2, 1, 3, 0],
+  ],
+  [
+    'WordPiece',
+    {
+      ...SPLIT,
+      model: {
+        type: 'WordPiece',
+        unk_token: '<unk>',
+        continuing_subword_prefix: '##',
+        vocab: { '<unk>': 0, ab: 1, '##c': 2, '</s>': 3 },
+      },
+    },
+    'abc ab x',
+    [1, 2, 1, 0],
+  ],
+  [
+    'WordLevel',
+    { ...SPLIT, model: { type: 'WordLevel', unk_token: '<unk>', vocab: { '<unk>': 0, a: 1, b: 2, '</s>': 3 } } },
+    'b a x',
+    [2, 1, 0],
+  ],
+])('%s tokenizers are read as well, and say what they cannot', async (_, file, text, ids) => {
+  const chat = await textChat('smollm-like', {
+    'tokenizer.json': { ...FLAT, ...file },
+    'tokenizer_config.json': {
+      eos_token: '</s>',
+      pad_token: null,
+      unk_token: '<unk>',
+      chat_template: '{% for m in messages %}{{ m.content }}</s>{% endfor %}',
+    },
+  });
+  const { tokenizer } = chat;
+  expect(tokenizer.encode(text)).toEqual(ids);
+  const end = tokenizer.id('</s>')!;
+  expect(tokenizer.encodeRendered(`${text}</s>`)).toEqual([...ids, end]);
+  expect(chat.stopTokens).toEqual([end]);
+});
+
+it('what byte-pair encoding would leave out is an error, and so is a word that is a special token', async () => {
+  const vocab = { a: 0, b: 1, ab: 2, '</s>': 3 };
+  const load = async (model: Record<string, unknown>, more: Record<string, unknown> = SPLIT) =>
+    textChat('smollm-like', {
+      'tokenizer.json': { ...FLAT, ...more, model: { type: 'BPE', vocab, merges: [['a', 'b']], ...model } },
+      'tokenizer_config.json': {
+        eos_token: '</s>',
+        pad_token: null,
+        chat_template: '{% for m in messages %}{{ m.content }}</s>{% endfor %}',
+      },
+    });
+  const { tokenizer } = await load({});
+  expect(tokenizer.encode('abba')).toEqual([2, 1, 0]);
+  expect(() => tokenizer.encode('ab abc')).toThrow(`"c" of "abc" is not in this model's vocabulary`);
+  const words = await load({ type: 'WordLevel' });
+  expect(() => words.tokenizer.encode('a c')).toThrow(`"c" is not in this model's vocabulary`);
+  expect(() => words.tokenizer.encode('a </s>')).toThrow('this model cannot tell the text </s> from its special token');
+  const messages: Message[] = [{ role: 'user', content: 'a </s>' }];
+  expect(() => words.render(messages)).toThrow('this model cannot tell the text </s> from its special token');
 });

@@ -14,8 +14,9 @@ export class SpecialTexts {
   readonly #firsts: readonly string[];
   /** Matches the first character of every occurrence, those that overlap included. */
   readonly #pattern: RegExp;
+  readonly #whole: RegExp;
 
-  constructor(texts: Iterable<string>) {
+  constructor(texts: readonly string[]) {
     const rests = new Map<string, string[]>();
     for (const text of texts) {
       const [first = '', ...rest] = text;
@@ -24,6 +25,15 @@ export class SpecialTexts {
     this.#firsts = [...rests.keys()];
     const alternatives = [...rests].map(([first, list]) => `${escape(first)}(?=${list.map(escape).join('|')})`);
     this.#pattern = new RegExp(alternatives.join('|') || NEVER, 'gu');
+    const longestFirst = [...texts].sort((a, b) => b.length - a.length);
+    this.#whole = new RegExp(longestFirst.map(escape).join('|') || NEVER, 'gu');
+  }
+
+  /** How often each of them stands in a text. */
+  in(text: string): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const [found] of text.matchAll(this.#whole)) counts.set(found, (counts.get(found) ?? 0) + 1);
+    return counts;
   }
 
   /** @param around every text that the disguise will be used with: its stand-ins do not occur there */

@@ -1,11 +1,4 @@
 /** @file A tokenizer.json of Hugging Face, by its own JavaScript library. */
-import {
-  ByteLevelPreTokenizer,
-  DigitsPreTokenizer,
-  SequencePreTokenizer,
-  Tokenizer as Library,
-} from '@huggingface/tokenizers';
-import type { PreTokenizer } from '@huggingface/tokenizers';
 import { CheckpointError } from '../../errors';
 import { TokenizerError } from '../../tokenizer';
 import type { Tokenizer } from '../text';
@@ -13,6 +6,8 @@ import { checkTokenizer } from './check';
 import type { AddedToken } from './check';
 import { SpecialTexts } from './disguise';
 import type { Disguise } from './disguise';
+import { openLibrary } from './library';
+import type { Library } from './library';
 
 /** Tokens that mark up a reply. They are read, not left out, also where a tokenizer calls them special. */
 const MARKUP = ['<tool_call>', '</tool_call>', '<tool_response>', '</tool_response>', '<think>', '</think>'];
@@ -33,6 +28,7 @@ export class HfTokenizer implements Tokenizer {
   readonly #library: Library;
   readonly #specialIds: ReadonlySet<number>;
   readonly #texts: SpecialTexts;
+  readonly #unknown: number | undefined;
   #disguise: Disguise | undefined;
 
   /** @throws CheckpointError saying what is wrong with the file, or that it has more tokens than the model */
@@ -48,17 +44,18 @@ export class HfTokenizer implements Tokenizer {
       isSpecial(token) ? { ...token, special: true, normalized: false } : token,
     );
     try {
-      this.#library = new Library({ ...file, added_tokens: tokens }, {});
+      // Stand-ins are turned back once special tokens were split off, before text is cut.
+      this.#library = openLibrary({ ...file, added_tokens: tokens }, (text) => this.#disguise?.show(text) ?? text);
     } catch (error) {
       throw new CheckpointError(`${folder}/tokenizer.json: ${error instanceof Error ? error.message : String(error)}`, {
         cause: error,
       });
     }
+    this.#unknown = this.#library.model?.unk_token_id;
     this.special = new Map(tokens.filter(isSpecial).map(({ content, id }) => [content, id]));
     this.#specialIds = new Set(this.special.values());
-    this.#texts = new SpecialTexts(this.special.keys());
+    this.#texts = new SpecialTexts([...this.special.keys()]);
     this.tokens = Array.from({ length: size }, (_, id) => this.#library.id_to_token(id) ?? '');
-    this.#splitFirst();
   }
 
   get vocabSize(): number {
@@ -89,6 +86,7 @@ export class HfTokenizer implements Tokenizer {
     const { ids, tokens } = this.#library.encode(text, { add_special_tokens: whole });
     const lost = ids.findIndex((id) => id === undefined);
     if (lost >= 0) throw new TokenizerError(`${JSON.stringify(tokens[lost])} is not in this model's vocabulary`);
+    if (disguise) this.#checkForged(text, ids);
     return ids;
   }
 
@@ -107,36 +105,21 @@ export class HfTokenizer implements Tokenizer {
     return this.#texts.disguise(around);
   }
 
+  /** Some tokenizers look up whole words: a special token's text may be such a word. */
+  #checkForged(text: string, ids: readonly number[]): void {
+    const counted = this.#texts.in(text);
+    for (const id of ids) {
+      const token = this.tokens[id]!;
+      if (!this.#specialIds.has(id) || id === this.#unknown) continue;
+      const left = (counted.get(token) ?? 0) - 1;
+      if (left < 0) throw new TokenizerError(`this model cannot tell the text ${token} from its special token`);
+      counted.set(token, left);
+    }
+  }
+
   #decode(ids: readonly number[]): string {
     const known = ids.filter((id) => this.tokens[id]);
     // The library does not take none. Spaces are never cleaned up: the text is exactly what the tokens spell.
     return known.length === 0 ? '' : this.#library.decode(known, { clean_up_tokenization_spaces: false });
-  }
-
-  /** Has stand-ins turned back between the two steps of the library: when special tokens are split off, before text is cut. */
-  #splitFirst(): void {
-    const library = this.#library;
-    const cut = library.pre_tokenizer;
-    if (cut) cutAsRust(cut);
-    const shown = (text: string) => this.#disguise?.show(text) ?? text;
-    library.pre_tokenizer = ((text: string, options: unknown) =>
-      cut ? cut(shown(text), options) : [shown(text)]) as unknown as PreTokenizer;
-  }
-}
-
-/**
- * Has text cut by what Rust calls white space and numbers. JavaScript's \s holds U+FEFF and lacks U+0085; \d lacks
- * fractions and Roman numerals.
- */
-function cutAsRust(cut: PreTokenizer): void {
-  if (cut instanceof SequencePreTokenizer) {
-    for (const part of cut.tokenizers) if (part) cutAsRust(part);
-  } else if (cut instanceof ByteLevelPreTokenizer || cut instanceof DigitsPreTokenizer) {
-    const { source } = cut.pattern;
-    const properties = { '\\s': '\\p{White_Space}', '\\S': '\\P{White_Space}', '\\d': '\\p{N}' };
-    cut.pattern = new RegExp(
-      Object.entries(properties).reduce((text, [from, to]) => text.replaceAll(from, to), source),
-      'gu',
-    );
   }
 }

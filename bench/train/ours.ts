@@ -1,13 +1,13 @@
 /** @file Our side: TrainProgram and AdamW, one submission a step, as Policy.update does it. */
-import { BEHAVIOUR_FIELDS, LOSS_METRICS, Submission, groupRowsById } from '../src/kernels';
-import type { Gpu } from '../src/kernels';
-import { AdamW, TrainProgram, Weights } from '../src/model';
-import type { PackedBatch, TensorValues } from '../src/model';
-import { lossParameters, lossSettings } from '../src/rl';
+import { BEHAVIOUR_FIELDS, LOSS_METRICS, Submission, groupRowsById } from '../../src/kernels';
+import type { Gpu } from '../../src/kernels';
+import { AdamW, TrainProgram, Weights } from '../../src/model';
+import type { PackedBatch, TensorValues } from '../../src/model';
+import { lossParameters, lossSettings } from '../../src/rl';
 import { ADAMW, tokensPerStep } from './configs';
 import type { BenchConfig } from './configs';
 import type { Batch } from './data';
-import type { Trainer } from './trainer';
+import type { Trainer, Tuning } from './trainer';
 
 /** @param values initial weights by Hugging Face name */
 export async function createOurs(gpu: Gpu, config: BenchConfig, values: TensorValues): Promise<Trainer> {
@@ -21,6 +21,7 @@ export async function createOurs(gpu: Gpu, config: BenchConfig, values: TensorVa
   Object.assign(train.loss, lossParameters('sft', lossSettings('sft'), totals));
   return {
     name: 'ours',
+    tuning: () => tuningOf(gpu),
     async step(batch) {
       train.load(pack(batch, config));
       const submission = new Submission(gpu, 'train');
@@ -35,6 +36,12 @@ export async function createOurs(gpu: Gpu, config: BenchConfig, values: TensorVa
       return new Float32Array(metrics)[LOSS_METRICS.indexOf('loss')]!;
     },
   };
+}
+
+/** What a tuner, where there is one, has done on this device. */
+function tuningOf(gpu: Gpu): Tuning {
+  const { tunerPipelines = 0, tunerMs = 0 }: Partial<Record<string, number>> = { ...gpu.stats };
+  return { pipelines: tunerPipelines, ms: tunerMs };
 }
 
 /**

@@ -1,9 +1,9 @@
 /**
- * @file What is trained: Llama-style models (no q/k norm, untied head) at three sizes, in f32, on a fixed batch shape.
- * S and M fit software adapters; L is for GPUs.
+ * @file What is trained: Llama-style models (no q/k norm, untied head) at several sizes, in f32, on a fixed batch
+ * shape. XS is for tests, S and M fit software adapters, L is for GPUs.
  */
-import { countParameters } from '../src/model';
-import type { ModelConfig } from '../src/model';
+import { countParameters } from '../../src/model';
+import type { ModelConfig } from '../../src/model';
 
 export interface BenchConfig {
   name: string;
@@ -49,11 +49,13 @@ function llama({ vocabulary, dim, layers, heads, ffn, length }: Sizes): ModelCon
   };
 }
 
+const XS: Sizes = { vocabulary: 16, dim: 16, layers: 1, heads: 2, ffn: 32, length: 8 };
 const S: Sizes = { vocabulary: 64, dim: 64, layers: 2, heads: 4, ffn: 192, length: 64 };
 const M: Sizes = { vocabulary: 512, dim: 128, layers: 4, heads: 4, ffn: 384, length: 128 };
 const L: Sizes = { vocabulary: 4096, dim: 384, layers: 6, heads: 6, ffn: 1024, length: 256 };
 
 export const CONFIGS: Readonly<Record<string, BenchConfig>> = {
+  XS: { name: 'XS', model: llama(XS), length: XS.length, batch: 2, rounds: 1, settle: 0, steps: 2 },
   S: { name: 'S', model: llama(S), length: S.length, batch: 32, rounds: 3, settle: 1, steps: 4 },
   M: { name: 'M', model: llama(M), length: M.length, batch: 16, rounds: 3, settle: 1, steps: 2 },
   L: { name: 'L', model: llama(L), length: L.length, batch: 8, rounds: 3, settle: 2, steps: 10 },

@@ -6,10 +6,10 @@
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { acquireNodeGpu } from '../cli/dawn';
-import type { TrainingSequence } from '../src/model';
-import { Random, deriveKey } from '../src/random';
-import { Run, lossSettings, resolveConfig } from '../src/rl';
+import { acquireNodeGpu } from '../../cli/dawn';
+import type { TrainingSequence } from '../../src/model';
+import { Random, deriveKey } from '../../src/random';
+import { Run, lossSettings, resolveConfig } from '../../src/rl';
 
 /** Steps that a median is taken over. */
 const WINDOW = 100;

@@ -2,7 +2,7 @@
  * @file The data both trainers see: a noisy chain of tokens that a model can learn, so that losses move and a trainer
  * that computes something else is found out.
  */
-import { Random, deriveKey } from '../src/random';
+import { Random, deriveKey } from '../../src/random';
 import { tokensPerStep } from './configs';
 import type { BenchConfig } from './configs';
 

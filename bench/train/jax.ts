@@ -7,8 +7,8 @@
  * compile under jit in 0.1.25 ("routine primitive scatter input is not imm").
  */
 import { defaultDevice, init, jit, nn, numpy as np, tree, valueAndGrad } from '@jax-js/jax';
-import type { TensorValues } from '../src/model';
-import { installBrowserGlobals } from './browser_globals';
+import type { TensorValues } from '../../src/model';
+import { installBrowserGlobals } from '../browser_globals';
 import { ADAMW } from './configs';
 import type { BenchConfig } from './configs';
 import type { Trainer } from './trainer';
