@@ -85,6 +85,9 @@ it('what else could have stood there is asked for once, and known, or refused', 
   hear({ what: 'turn', id: 1, side: 0, turn: 0, model: 'm', step: null });
   hear({ what: 'tokens', id: 1, side: 0, turn: 0, pieces: [piece(1, 'a')], logprobs: [-1], seconds: 1 });
   playground.askAlternatives(exchange!, side!, reply());
+  expect(asked).toHaveLength(1); // not while it is being said
+  hear({ what: 'done', id: 1, side: 0, cut: false, outcome: null });
+  playground.askAlternatives(exchange!, side!, reply());
   playground.askAlternatives(exchange!, side!, reply());
   expect(asked.filter(({ what }) => what === 'alternatives')).toEqual([{ what: 'alternatives', id: 1, side: 0, turn: 0 }]);
   expect(alternativesAt(reply(), 0)).toBeUndefined();
