@@ -115,7 +115,7 @@ it('layers TOML files under --set, and prints the result and the memory it would
   expect(code).toBe(0);
   expect(JSON.parse(out)).toMatchObject({ env: 'even-digits', seed: 5, grpo: { lr: 1e-4, steps: 8, group_size: 4 } });
   expect(err).toMatch(
-    /Memory on .+ \(4096 tokens at a time, activations kept\):\n {2}weights +205 KiB\n[^]* {2}together +[\d.]+ MiB\n {2}of +[\d.]+ .iB\n$/,
+    /Memory on .+ \(4096 tokens at a time, activations kept\):\n {2}weights \(and adapter\) +205 KiB\n[^]* {2}together +[\d.]+ MiB\n {2}of +[\d.]+ .iB\n$/,
   );
   const refused = await terrarium(['train', 'even-digits', '--set', 'memory.budget_mb=3', '--dry-run']);
   expect(refused).toMatchObject({

