@@ -39,8 +39,16 @@ it('a .zip is a folder: what was stored is read where it lies, what was packed i
 it.each([
   ['nothing', () => new Uint8Array(), 'x.zip is not a .zip that can be read'],
   ['other bytes', () => new Uint8Array(5000).fill(7), 'x.zip is not a .zip that can be read'],
-  ['a directory that is cut', () => broken((zip) => zip.fill(0, zip.length - 60, zip.length - 40)), 'is not a .zip that can be read'],
-  ['a file that is not where it is said to be', () => broken((zip) => zip.fill(0, 0, 4)), 'x.zip: m/config.json is cut or damaged'],
+  [
+    'a directory that is cut',
+    () => broken((zip) => zip.fill(0, zip.length - 81, zip.length - 77)),
+    'is not a .zip that can be read',
+  ],
+  [
+    'a file that is not where it is said to be',
+    () => broken((zip) => zip.fill(0, 0, 4)),
+    'x.zip: m/config.json is cut or damaged',
+  ],
   ['packed bytes that are none', () => broken((zip) => zip.fill(255, 40, 60)), 'x.zip: m/config.json is damaged'],
   ['two folders', () => zipSync({ 'a/config.json': bytesOf('{}'), 'b/x.json': bytesOf('{}') }), 'it holds 2 folders'],
   ['no files', () => zipSync({ 'a/b/c/d.json': bytesOf('{}') }), 'there are no files of a model in it'],
@@ -79,7 +87,13 @@ it('a large model begins with an adapter, a small one as ours do; another enviro
   expect(large).toMatchObject({ start: 'hf:a/b', method: 'lora', seed: 7, seq_len: 1024, grpo: { lr: 5e-5 } });
   expect(withStart(tiny, 'folder:x', 1e6)).toMatchObject({ start: 'folder:x', method: 'full', grpo: tiny.grpo });
   const elsewhere = withEnvironment({ ...large, lora: { ...large.lora, rank: 4 } }, 'reasoning');
-  expect(elsewhere).toMatchObject({ env: 'reasoning', start: 'hf:a/b', method: 'lora', lora: { rank: 4 }, grpo: large.grpo });
+  expect(elsewhere).toMatchObject({
+    env: 'reasoning',
+    start: 'hf:a/b',
+    method: 'lora',
+    lora: { rank: 4 },
+    grpo: large.grpo,
+  });
   expect(withEnvironment(tiny, 'letter-sort')).toEqual(resolveConfig({ env: 'letter-sort', seed: 7 }));
   expect(withStart(large, 'starter', 0)).toEqual(resolveConfig({ env: 'reverse-text', seed: 7, start: 'starter' }));
   expect(withMethod({ ...large, lora: { ...large.lora, rank: 4 } }, 'full').lora).toEqual(LORA_DEFAULTS);

@@ -28,7 +28,13 @@ const piece = (id: number, text: string, special = false) => ({ id, text, specia
 it('replies grow token by token on both sides, with their speed, and what is heard stands between turns', () => {
   const { playground, asked, hear } = open();
   playground.say('hello', null, options);
-  expect(asked[0]).toMatchObject({ what: 'say', id: 1, text: 'hello', continues: false, models: [{ kind: 'start' }, { kind: 'current' }] });
+  expect(asked[0]).toMatchObject({
+    what: 'say',
+    id: 1,
+    text: 'hello',
+    continues: false,
+    models: [{ kind: 'start' }, { kind: 'current' }],
+  });
   const [first, second] = playground.exchanges[0]!.sides;
   expect(playground.underWay).toBe(true);
   hear({ what: 'loading', id: 1, side: 0, done: 1, total: 4 });
@@ -89,7 +95,9 @@ it('what else could have stood there is asked for once, and known, or refused', 
   hear({ what: 'done', id: 1, side: 0, cut: false, outcome: null });
   playground.askAlternatives(exchange!, side!, reply());
   playground.askAlternatives(exchange!, side!, reply());
-  expect(asked.filter(({ what }) => what === 'alternatives')).toEqual([{ what: 'alternatives', id: 1, side: 0, turn: 0 }]);
+  expect(asked.filter(({ what }) => what === 'alternatives')).toEqual([
+    { what: 'alternatives', id: 1, side: 0, turn: 0 },
+  ]);
   expect(alternativesAt(reply(), 0)).toBeUndefined();
   const found = { logprob: -1, rank: 1, top: [{ text: 'b', logprob: -0.5 }] };
   hear({ what: 'alternatives', id: 1, side: 0, turn: 0, tokens: [found] });
