@@ -1,7 +1,7 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { builtinModules } from 'node:module';
 import { defineConfig } from 'vite';
-import { stripWgslPlugin } from './scripts/strip_wgsl';
+import { stripWgslPlugin } from './scripts/strip_wgsl.ts';
 
 const target = 'es2022';
 

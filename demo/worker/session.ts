@@ -386,6 +386,7 @@ export class Session {
     try {
       await this.#createRun(this.#run!.config);
     } catch (cause) {
+      if (cause === this.#noDevice) throw cause;
       const { message } = cause instanceof Error ? cause : new Error(String(cause));
       const error = new DeviceLostError(lost.reason, '');
       error.message = `${lost.message}; no other could be had: ${message}`;

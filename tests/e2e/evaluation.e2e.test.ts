@@ -63,7 +63,7 @@ it('wiki-search: fifty questions with progress and cancel; a rollout shows what 
   expect(results).toHaveLength(2);
   expect(results[0]).toMatch(/^search \w+; \w+; \w+;$/);
   expect(results[1]).toMatch(/^read \w+: /);
-  expect(tokens).toMatch(/^search\( (\w+)\)⏎read\( \1\)⏎ \w+/);
+  expect(tokens).toMatch(/^search\(␣(\w+)\)⏎read\(␣\1\)⏎␣\w+/);
 
   // The results as verifiers stores them: fifty lines, tool calls and all.
   await page.evaluate(() => {

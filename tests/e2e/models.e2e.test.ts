@@ -312,6 +312,12 @@ it('three GRPO steps with LoRA on a model of the hub: eval, adapter and merged m
   await waitForStatus(page, 'paused');
   await press(page, 'Stop');
   await waitForStatus(page, 'stopped');
+  // The list follows a moment later.
+  await page.waitForFunction(
+    (selector: string) => [...document.querySelectorAll(selector)].some((row) => row.textContent.includes('2 of 3')),
+    {},
+    byTestId('run'),
+  );
   const [left] = (await waitForRuns(page, 2)).filter(({ text }) => text.includes('2 of 3'));
   await pressIn(page, left!.id, 'Export');
   const run = await taken(`${left!.id}.zip`);

@@ -96,7 +96,7 @@ it('code-math-mini: the model runs its code and says the result', async () => {
     items.map((item) => item.textContent.trim()),
   );
   const text = await rollout!.evaluate((element) => element.textContent);
-  const [, count, each, more = '0'] = /js\( (\d+)(?:\*(\d+))?([+-]\d+)?\)/.exec(text)!;
+  const [, count, each, more = '0'] = /js\(␣(\d+)(?:\*(\d+))?([+-]\d+)?\)/.exec(text)!;
   expect(result).toContain(String(Number(count) * Number(each ?? 1) + Number(more)));
   expect(complaints).toEqual([]);
   await page.close();

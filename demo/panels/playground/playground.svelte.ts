@@ -209,8 +209,9 @@ export class PlaygroundState {
     this.trainer.askPlayground({ what: 'enter', place, task });
   }
 
+  /** Of a reply that has come to its end; once. */
   askAlternatives({ id }: Exchange, side: ShownSide, { turn, alternatives }: ReplyPart): void {
-    if (alternatives !== null) return;
+    if (alternatives !== null || side.underWay) return;
     side.askedFor(turn);
     this.trainer.askPlayground({ what: 'alternatives', id, side: side.side, turn });
   }

@@ -13,13 +13,16 @@ const RUN_SUMS = 'SHA256SUMS';
 
 interface Folder extends ShownFolder {
   source: FileSource;
+  /** Tells it from others that had its name before. */
+  number: number;
 }
 
 export class Folders {
   readonly #byName = new Map<string, Folder>();
+  #added = 0;
 
   get list(): ShownFolder[] {
-    return [...this.#byName.values()].map(({ source: _, ...shown }) => shown);
+    return [...this.#byName.values()].map(({ name, bytes, adapter }) => ({ name, bytes, adapter }));
   }
 
   /**
@@ -37,7 +40,7 @@ export class Folders {
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
     const name = `${FOLDER_PREFIX}${source.name}`;
     const found = await about(name, source, bytes);
-    this.#byName.set(name, { name, bytes, adapter: found.adapter, source });
+    this.#byName.set(name, { name, bytes, adapter: found.adapter, source, number: ++this.#added });
     return found;
   }
 
@@ -48,6 +51,11 @@ export class Folders {
     throw new CheckpointError(
       `${name} is not here: a folder has to be chosen again, under Models, when the page was closed in between`,
     );
+  }
+
+  /** One name for what is there now, and for nothing that was there before. */
+  identity(name: string): string {
+    return `${name} ${this.#byName.get(name)?.number ?? 0}`;
   }
 
   bytesOf(name: string): number {

@@ -160,7 +160,7 @@ export class Models {
 
   /** One name for all that stand for the same model. */
   canonical(name: string): string {
-    if (name.startsWith(FOLDER_PREFIX)) return name;
+    if (name.startsWith(FOLDER_PREFIX)) return this.#folders.identity(name);
     try {
       return nameOf(parseModelAddress(name));
     } catch {

@@ -95,13 +95,13 @@ export class Seats {
     ref: ModelRef,
     { signal, onProgress }: { signal: AbortSignal; onProgress: (done: number, total: number) => void },
   ): Promise<Seat> {
-    const gpu = await this.host.gpu();
-    if (gpu !== this.#gpu) this.leave();
-    this.#gpu = gpu;
     if (!isOwn(ref)) {
       this.#free(side);
       return this.#ofRun(ref.kind);
     }
+    const gpu = await this.host.gpu();
+    if (gpu !== this.#gpu) this.leave();
+    this.#gpu = gpu;
     const { baseName, folder, adapter, step } = await this.#resolve(ref);
     let held = this.#held.get(side);
     if (held?.base.name !== baseName) {
