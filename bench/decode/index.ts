@@ -1,5 +1,5 @@
 /** @file Sampled tokens per second: one stream, and many rollouts of one prompt. */
-import { Weights, countParameters, initialValues } from '../../src/model';
+import { Weights, countParameters } from '../../src/model';
 import { measure } from '../measure';
 import type { Bench } from '../measure';
 import { NoTransformersError, ourDecoders, transformersDecoder } from './decoders';
@@ -7,6 +7,7 @@ import type { Decoder } from './decoders';
 import { DECODE_CONFIGS, promptOf } from './models';
 import { makeDecodeReport } from './report';
 import type { DecodeReport, Series } from './report';
+import { quickWeights } from './weights';
 
 export { DECODE_CONFIGS } from './models';
 export { decodeProblems, formatDecode } from './report';
@@ -20,9 +21,10 @@ export async function benchDecode(bench: Bench, name: string): Promise<DecodeRep
   const config = DECODE_CONFIGS[name]!;
   const rounds = options.quick ? 1 : (options.rounds ?? config.rounds);
   const empty = await Weights.create(gpu, config.model);
-  const values = initialValues(empty, SEED);
+  const values = quickWeights(empty, SEED);
   empty.destroy();
 
+  say(`decode ${name}: weights drawn`);
   const decoders: Decoder[] = await ourDecoders(gpu, config, values);
   let missing: string | null = null;
   if (options.peers.includes('transformers.js')) {
