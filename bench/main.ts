@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { acquireNodeGpu } from '../cli/dawn';
+import { enableTuner } from '../src/kernels';
 import { chooseAdapter } from './adapter';
 import { Counters } from './counters';
 import { benchDecode } from './decode';
@@ -46,6 +47,7 @@ async function main(args: string[]): Promise<number> {
 async function runUnit(unit: Unit, options: BenchOptions): Promise<number> {
   chooseAdapter(options.adapter, { coldCaches: !options.quick });
   const gpu = await acquireNodeGpu();
+  await enableTuner(gpu, options.tunerMs === undefined ? {} : { budgetMs: options.tunerMs });
   const machine = describeMachine(gpu.adapterName);
   const bench: Bench = { gpu, counters: new Counters(gpu.device), machine, options, say };
   const entry: Entry = { ...(await measureUnit(unit, bench)), machine };

@@ -19,6 +19,8 @@ export interface BenchOptions {
   peers: Peer[];
   /** Seconds instead of minutes: the smallest shapes, once. Figures of such a run mean nothing. */
   quick: boolean;
+  /** Milliseconds that choosing our kernels may take; 0: the base kernels. */
+  tunerMs: number | undefined;
   rounds: number | undefined;
   steps: number | undefined;
   json: string | undefined;
@@ -30,6 +32,7 @@ export const USAGE = `npm run bench -- [options]
   --adapter NAME        ${ADAPTERS.join(', ')}
   --config NAME,...     models to train (XS, S, M, L; default S,M) and to decode (XS, M, SmolLM2-135M; default the last two)
   --peers NAME,...      ${PEERS.join(', ')} (default: all); "none" for ours alone
+  --tuner MS            how long choosing our kernels may take (default 2000; 0: the base kernels); nothing is remembered
   --rounds N            rounds of the interleaving
   --steps N             measured steps per trainer and round
   --quick               seconds instead of minutes; proves that everything runs and agrees, and measures nothing
@@ -51,6 +54,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
       adapter: { type: 'string', default: 'default' },
       config: { type: 'string' },
       peers: { type: 'string' },
+      tuner: { type: 'string' },
       rounds: { type: 'string' },
       steps: { type: 'string' },
       quick: { type: 'boolean', default: false },
@@ -66,6 +70,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
     peers:
       values.peers === undefined ? [...PEERS] : values.peers === 'none' ? [] : several('--peers', values.peers, PEERS),
     quick: values.quick,
+    tunerMs: count('--tuner', values.tuner, 0),
     rounds: count('--rounds', values.rounds),
     steps: count('--steps', values.steps),
     json: values.json,
@@ -81,9 +86,11 @@ function several<T extends string>(option: string, given: string, known: readonl
   return [...new Set(names)] as T[];
 }
 
-function count(option: string, given: string | undefined): number | undefined {
+function count(option: string, given: string | undefined, least = 1): number | undefined {
   if (given === undefined) return undefined;
   const value = Number(given);
-  if (!Number.isInteger(value) || value < 1) throw new UsageError(`${option} ${given}: not a whole number above 0`);
+  if (!Number.isInteger(value) || value < least) {
+    throw new UsageError(`${option} ${given}: not a whole number from ${least} on`);
+  }
   return value;
 }

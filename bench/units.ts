@@ -35,11 +35,12 @@ export function unitsOf({ parts, configs, quick }: Pick<BenchOptions, 'parts' | 
 
 /** The command line of one unit. */
 export function argumentsOf({ part, config }: Unit, options: BenchOptions): string[] {
-  const { adapter, peers, quick, rounds, steps, json } = options;
+  const { adapter, peers, quick, tunerMs, rounds, steps, json } = options;
   return [
     ...['--only', part, '--adapter', adapter, '--peers', peers.length > 0 ? peers.join() : 'none'],
     ...(config === undefined ? [] : ['--config', config]),
     ...(quick ? ['--quick'] : []),
+    ...(tunerMs === undefined ? [] : ['--tuner', `${tunerMs}`]),
     ...(rounds === undefined ? [] : ['--rounds', `${rounds}`]),
     ...(steps === undefined ? [] : ['--steps', `${steps}`]),
     ...(json === undefined ? [] : ['--json', json]),

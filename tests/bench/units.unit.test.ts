@@ -55,8 +55,8 @@ it.each([
   [['--only', 'train,matmull'], '--only train,matmull: some of train, matmul, decode, grpo, steady'],
   [['--adapter', 'lavapipe,swiftshader'], '--adapter lavapipe,swiftshader: one of default, lavapipe, swiftshader'],
   [['--peers', 'torch'], '--peers torch: some of jax-js, tfjs, transformers.js'],
-  [['--rounds', '0'], '--rounds 0: not a whole number above 0'],
-  [['--steps', '1.5'], '--steps 1.5: not a whole number above 0'],
+  [['--rounds', '0'], '--rounds 0: not a whole number from 1 on'],
+  [['--steps', '1.5'], '--steps 1.5: not a whole number from 1 on'],
 ])('%j is refused by name', (args, message) => {
   expect(() => parse(...args)).toThrow(new UsageError(message));
 });
