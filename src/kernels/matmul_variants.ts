@@ -141,12 +141,7 @@ export function isPromising(variant: MatmulVariant, { n, k }: MatmulProblem, row
   const { leastRows = 1, mostRows = Infinity, leastColumns = 1, software = false } = variant as Variant;
   const { mostElements = Infinity, leastSum = 1 } = variant as Variant;
   return (
-    !software &&
-    rows >= leastRows &&
-    rows <= mostRows &&
-    n >= leastColumns &&
-    rows * n <= mostElements &&
-    k >= leastSum
+    !software && rows >= leastRows && rows <= mostRows && n >= leastColumns && rows * n <= mostElements && k >= leastSum
   );
 }
 
