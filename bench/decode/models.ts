@@ -24,7 +24,7 @@ export const DECODE_CONFIGS: Readonly<Record<string, DecodeConfig>> = {
     name: 'SmolLM2-135M',
     model: SMOLLM2,
     promptTokens: 32,
-    newTokens: 32,
+    newTokens: 16,
     rollouts: 32,
     rounds: 3,
   },

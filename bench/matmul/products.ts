@@ -100,9 +100,9 @@ export async function jaxProduct(gpu: Gpu, shape: Shape, { a, b }: Operands): Pr
   return {
     name: 'jax-js',
     async run(times) {
-      for (let i = 1; i < times; i++) once().dispose();
-      const last = await once().blockUntilReady();
-      last.dispose();
+      // All of them are kept until they are there: an array that is disposed of before is never computed.
+      const results = Array.from({ length: times }, once);
+      for (const result of await Promise.all(results.map((each) => each.blockUntilReady()))) result.dispose();
     },
     result: async () => (await once().data()) as Float32Array,
     destroy() {

@@ -146,7 +146,7 @@ export function isPromising(variant: MatmulVariant, { n, k }: MatmulProblem, row
 }
 
 /**
- * What is fastest on software adapters, measured once (docs/PERFORMANCE_NOTES.md): there compiling takes longer than most
+ * What is fastest on software adapters, measured once (docs/PERFORMANCE.md): there compiling takes longer than most
  * runs would gain from measuring again.
  * @returns the variant's name; undefined for any other adapter
  */
