@@ -10,7 +10,15 @@ import type { CompiledKernel, Gpu } from './gpu';
 import { BASE_MATMUL } from './matmul';
 import { MATMUL_VARIANTS, canDo, isPromising, presetFor } from './matmul_variants';
 import { MatmulTrial } from './matmul_trial';
-import type { MatmulChoice, MatmulProblem, MatmulVariant, Tuner, TunerCache, TunerOptions } from './tuner';
+import type {
+  MatmulChoice,
+  MatmulProblem,
+  MatmulVariant,
+  Tuner,
+  TunerCache,
+  TunerOptions,
+  TuningRecord,
+} from './tuner';
 
 const DEFAULT_BUDGET_MS = 2000;
 
@@ -26,18 +34,8 @@ const HOPELESS = 1.5;
 /** What a variant must gain to be taken: measurements scatter. */
 const GAIN = 0.97;
 
-/** How one class of products was decided. */
-export interface TuningRecord {
-  class: string;
-  chosen: string;
-  how: 'measured' | 'cached' | 'preset' | 'out of time';
-  /** Milliseconds per product, of those measured. */
-  times: Record<string, number>;
-}
-
 export class Autotuner implements Tuner {
   readonly records: TuningRecord[] = [];
-  /** Variants that were left out, and why; a cache that could not be read or written. */
   readonly problems: string[] = [];
   readonly #decided = new Map<string, Promise<MatmulVariant>>();
   readonly #checked = new Map<string, Promise<boolean>>();
@@ -203,7 +201,8 @@ export class Autotuner implements Tuner {
     try {
       await this.cache?.write(cacheName(this.gpu), JSON.stringify(Object.fromEntries(this.kept)));
     } catch (error) {
-      this.problems.push(`choices were not kept: ${String(error)}`);
+      const problem = `choices were not kept: ${String(error)}`;
+      if (!this.problems.includes(problem)) this.problems.push(problem);
     }
   }
 }
