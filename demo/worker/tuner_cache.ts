@@ -16,10 +16,10 @@ export function shelfCache(shelf: Promise<Shelf>): TunerCache {
       return bytes && new TextDecoder().decode(bytes);
     },
     write: async (name, text) => {
-      const { at, lasts } = await shelf;
-      await at(FOLDER).write(fileOf(name), new TextEncoder().encode(text));
+      const here = await shelf;
+      await here.at(FOLDER).write(fileOf(name), new TextEncoder().encode(text));
       // For the page's own devices they are there; for the next visit they are not.
-      if (!lasts) throw new Error('this browser keeps nothing for this page');
+      if (!here.lasts) throw new Error('this browser keeps nothing for this page');
     },
   };
 }

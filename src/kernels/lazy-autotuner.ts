@@ -111,7 +111,7 @@ export class Autotuner implements Tuner {
       if (performance.now() > until) return done(BASE_MATMUL, 'out of time');
       if (isPromising(variant, problem, rows) && (await this.#isUsable(variant, problem))) candidates.push(variant);
     }
-    const times = candidates.length > 1 ? await this.#measure(candidates, problem, rows, until) : new Map();
+    const times = candidates.length > 1 ? await this.#measure(candidates, problem, rows, until) : new Map<MatmulVariant, number>();
     if (!times) return done(BASE_MATMUL, 'out of time');
     const base = times.get(BASE_MATMUL) ?? 0;
     const [best, time] = [...times].reduce((a, b) => (b[1] < a[1] ? b : a), [BASE_MATMUL, base]);
@@ -218,9 +218,9 @@ function countDifferent(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 /** Elements that are further from float64's than a float32 sum of that length can be, NaN included. */
-function countFar(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+function countFar(actual: ArrayLike<number>, expected: Float32Array | Float64Array): number {
   let largest = 0;
-  for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i]!));
+  for (const value of expected) largest = Math.max(largest, Math.abs(value));
   let far = 0;
   for (let i = 0; i < expected.length; i++) far += Number(!(Math.abs(actual[i]! - expected[i]!) <= 1e-5 * largest));
   return far;

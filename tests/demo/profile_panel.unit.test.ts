@@ -8,11 +8,12 @@ import {
   percent,
   quantity,
   summaryOf,
+  tuningRows,
 } from '../../demo/panels/profile/figures';
 import { ProfileState } from '../../demo/panels/profile/profile.svelte';
 import type { ProfileNews, ProfileRequest, ShownProfile, WorkCounts } from '../../demo/profile_protocol';
 import type { Trainer } from '../../demo/trainer.svelte';
-import type { KernelProfile } from '../../src/kernels';
+import type { KernelProfile, TuningRecord } from '../../src/kernels';
 
 const NOTHING: WorkCounts = { step: 0, warmUp: 0, evaluation: 0, message: 0 };
 
@@ -124,12 +125,58 @@ it('writes amounts with three digits, and what went on in words', () => {
   expect(['B/s', 'FLOP/s'].map((unit) => quantity(12_345_678_900, unit))).toEqual(['12.3 GB/s', '12.3 GFLOP/s']);
   expect([0, 999, 1000, 4.2e15].map((value) => quantity(value, 'B'))).toEqual(['0 B', '999 B', '1 kB', '4.2 PB']);
   expect([1.234, 0.04567, 0.00000789, 0].map(duration)).toEqual(['1.23 s', '45.7 ms', '7.89 µs', '0 ms']);
-  expect([0.4567, 0.09949, 0.0012, 0, 1.5].map(percent)).toEqual(['46%', '9.9%', '0.1%', '0%', '150%']);
+  expect([0.4567, 0.09949, 0.0012, 0.0001, 0, 1.5].map(percent)).toEqual([
+    '46%',
+    '9.9%',
+    '0.1%',
+    '<0.1%',
+    '0%',
+    '150%',
+  ]);
   expect([1234.5, 12.34, 7].map(count)).toEqual(['1,235', '12.3', '7']);
   expect(describeWork({ step: 3, warmUp: 1, evaluation: 1, message: 2 })).toBe(
     '1 warm-up step, 3 training steps, 1 evaluation, 2 messages',
   );
   expect(describeWork(NOTHING)).toBe('');
+});
+
+it('a class that was measured is a row of its own, the fastest kernel first; others stand together by kernel', () => {
+  const decided = (key: string, chosen: string, how: TuningRecord['how'], times = {}) => ({
+    class: key,
+    chosen,
+    how,
+    times,
+  });
+  const rows = tuningRows([
+    decided('a', 'base', 'out of time'),
+    decided('b', 'columns 8', 'measured', { base: 0.2, 'columns 8': 0.1 }),
+    decided('c', 'base', 'out of time'),
+    decided('d', 'columns 8', 'cached'),
+    decided('e', 'columns 8', 'measured', { base: 0.3, 'columns 8': 0.2 }),
+    decided('f', 'columns 8', 'cached'),
+  ]);
+  expect(rows).toEqual([
+    { chosen: 'base', how: 'out of time', classes: ['a', 'c'], times: [] },
+    {
+      chosen: 'columns 8',
+      how: 'measured',
+      classes: ['b'],
+      times: [
+        ['columns 8', 0.1],
+        ['base', 0.2],
+      ],
+    },
+    { chosen: 'columns 8', how: 'cached', classes: ['d', 'f'], times: [] },
+    {
+      chosen: 'columns 8',
+      how: 'measured',
+      classes: ['e'],
+      times: [
+        ['columns 8', 0.2],
+        ['base', 0.3],
+      ],
+    },
+  ]);
 });
 
 function open() {

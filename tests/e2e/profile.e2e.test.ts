@@ -49,7 +49,7 @@ it('Profile, one training step, Stop: the kernels of that step as a table, and a
   );
   expect(rows.some(([name]) => name!.startsWith('matmul '))).toBe(true);
   for (const [, dispatches] of rows) expect(parseFloat(dispatches!)).toBeGreaterThan(0);
-  expect(await textOf(page, 'profile-summary')).toMatch(/GFLOP\/s/);
+  expect(await textOf(page, 'profile-summary')).toMatch(/matmul ceiling[\d. ]+[MG]FLOP\/s/);
   expect(await textOf(page, 'tuning')).toMatch(/Kernels chosen for \d+ classes of matmul: \d+ preset/);
   expect(await page.$(byTestId('tuner-problems'))).toBeNull();
   // Choices are neither a run nor a model.

@@ -1,4 +1,5 @@
 /** @file What the panel makes of a profile: figures per training step, rates and shares, and how they are written. */
+import type { TuningRecord } from '../../../src/kernels';
 import type { ShownProfile, WorkCounts } from '../../profile_protocol';
 
 /** A kernel as a row of the table. Of a step, where there were steps. */
@@ -87,6 +88,25 @@ export function kernelRows({ profile, counts }: ShownProfile): KernelRow[] {
     });
 }
 
+/** Choices of a tuner as a row: classes that were measured each for themselves, the others by kernel. */
+export interface TuningRow extends Pick<TuningRecord, 'chosen' | 'how'> {
+  classes: string[];
+  /** Milliseconds of each kernel that was measured, the fastest first. */
+  times: [kernel: string, ms: number][];
+}
+
+/** What was decided, in order. */
+export function tuningRows(records: readonly TuningRecord[]): TuningRow[] {
+  const rows: TuningRow[] = [];
+  for (const { class: key, chosen, how, times } of records) {
+    const measured = Object.entries(times).sort(([, a], [, b]) => a - b);
+    const like = rows.find((row) => row.chosen === chosen && row.how === how && row.times.length === 0);
+    if (like && measured.length === 0) like.classes.push(key);
+    else rows.push({ chosen, how, classes: [key], times: measured });
+  }
+  return rows;
+}
+
 /** `3 training steps, 1 evaluation`; '' where nothing came to its end. */
 export function describeWork({ step, warmUp, evaluation, message }: WorkCounts): string {
   const named: [number, string][] = [
@@ -122,6 +142,7 @@ export function duration(seconds: number): string {
 /** Whole above ten percent, with one digit below. */
 export function percent(part: number): string {
   const value = 100 * part;
+  if (value > 0 && value < 0.1) return '<0.1%';
   return `${value === 0 || value >= 9.95 ? value.toFixed(0) : value.toFixed(1)}%`;
 }
 
