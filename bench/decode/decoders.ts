@@ -55,8 +55,15 @@ export class NoTransformersError extends Error {
 
 const LIBRARY = '@huggingface/transformers';
 
-/** @throws NoTransformersError */
-export async function transformersDecoder(config: DecodeConfig, values: TensorValues): Promise<Decoder> {
+/**
+ * @param device ONNX Runtime's provider
+ * @throws NoTransformersError
+ */
+export async function transformersDecoder(
+  config: DecodeConfig,
+  values: TensorValues,
+  device: 'webgpu' | 'cpu' = 'webgpu',
+): Promise<Decoder> {
   const library = await loadLibrary();
   const folder = mkdtempSync(join(tmpdir(), 'terrarium-onnx-'));
   const free = () => rmSync(folder, { recursive: true, force: true });
@@ -66,7 +73,7 @@ export async function transformersDecoder(config: DecodeConfig, values: TensorVa
     library.env.allowRemoteModels = false;
     const model = await library.AutoModelForCausalLM.from_pretrained(folder, {
       local_files_only: true,
-      device: 'webgpu',
+      device,
       dtype: 'fp32',
       use_external_data_format: true,
     });

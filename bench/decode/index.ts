@@ -26,9 +26,15 @@ export async function benchDecode(bench: Bench, name: string): Promise<DecodeRep
 
   say(`decode ${name}: weights drawn`);
   const decoders: Decoder[] = await ourDecoders(gpu, config, values);
+  const prompt = promptOf(config);
   let missing: string | null = null;
+  let right: number[] | undefined;
   if (options.peers.includes('transformers.js')) {
     try {
+      const onCpu = await transformersDecoder(config, values, 'cpu');
+      [right] = await onCpu.generate(prompt, 1);
+      await onCpu.destroy();
+      say(`decode ${name}, transformers.js on the CPU: done`);
       decoders.push(await transformersDecoder(config, values));
     } catch (error) {
       if (!(error instanceof NoTransformersError)) throw error;
@@ -36,14 +42,13 @@ export async function benchDecode(bench: Bench, name: string): Promise<DecodeRep
     }
   }
 
-  const prompt = promptOf(config);
   const counts = [1, config.rollouts];
   // Everything once before anything is measured: it is compiled and allocated then, and greedy sequences can be compared.
-  const greedy: number[][][] = [];
+  const equal: SequencesEqual[] = [];
   for (const decoder of decoders) {
     const rows: number[][] = [];
     for (const rollouts of counts) rows.push(...(await decoder.generate(prompt, rollouts)));
-    if (decoder.greedy) greedy.push(rows);
+    if (decoder.greedy && right) equal.push(compareRows(rows, right));
     say(`decode ${name}, ${decoder.name}: ready`);
   }
   const series: Series[] = counts.flatMap((rollouts) =>
@@ -68,18 +73,20 @@ export async function benchDecode(bench: Bench, name: string): Promise<DecodeRep
       promptTokens: config.promptTokens,
       newTokens: config.newTokens,
       rounds,
-      equal: greedy.length > 1 ? compareRows(greedy[0]!, greedy[1]!) : null,
+      equal: equal.length > 1 ? { ...equal[0]!, theirs: equal[1]!.sequences } : null,
       missing,
     },
     series,
   );
 }
 
-function compareRows(a: readonly number[][], b: readonly number[][]): DecodeReport['equal'] {
-  const differences = a.map((row, i) => row.findIndex((id, t) => id !== b[i]![t])).filter((at) => at >= 0);
+type SequencesEqual = Omit<NonNullable<DecodeReport['equal']>, 'theirs'>;
+
+function compareRows(rows: readonly number[][], right: readonly number[]): SequencesEqual {
+  const differences = rows.map((row) => row.findIndex((id, t) => id !== right[t])).filter((at) => at >= 0);
   return {
-    sequences: a.length - differences.length,
-    of: a.length,
+    sequences: rows.length - differences.length,
+    of: rows.length,
     firstDifference: differences.length > 0 ? Math.min(...differences) : null,
   };
 }

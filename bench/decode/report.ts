@@ -22,8 +22,11 @@ export interface DecodeReport {
   rounds: number;
   series: (Series & { tokensPerSecond: number; tokensPerCpuSecond: number })[];
   ratios: { name: string; wall: Ratio; cpu: Ratio }[];
-  /** Greedy sequences of the two, in how many every token is the same; null where there is nobody to compare with. */
-  equal: { sequences: number; of: number; firstDifference: number | null } | null;
+  /**
+   * In how many of our greedy sequences every token is that of transformers.js on the CPU, and in how many of its own on
+   * this adapter; null where there is nobody to compare with.
+   */
+  equal: { sequences: number; of: number; firstDifference: number | null; theirs: number } | null;
   /** Why somebody is missing. */
   missing: string | null;
 }
@@ -69,7 +72,7 @@ export function makeDecodeReport(setting: Setting, series: readonly Series[]): D
 export function decodeProblems({ equal, config }: DecodeReport): string[] {
   if (!equal || equal.sequences === equal.of) return [];
   return [
-    `decode ${config}: ${equal.of - equal.sequences} of ${equal.of} greedy sequences differ from those of ${THEIRS}, ` +
+    `decode ${config}: ${equal.of - equal.sequences} of ${equal.of} greedy sequences differ from that of ${THEIRS} on the CPU, ` +
       `the first at token ${equal.firstDifference}`,
   ];
 }
@@ -93,7 +96,7 @@ export function formatDecode(report: DecodeReport): string {
       ({ name, wall, cpu }) =>
         `${name}: tokens per second ${describeRatio(wall)}, per CPU second ${describeRatio(cpu)}\n`,
     ),
-    equal ? `greedy sequences equal: ${equal.sequences} of ${equal.of}\n` : '',
+    equal ? `greedy sequences that are right: ours ${equal.sequences}, ${THEIRS} ${equal.theirs} of ${equal.of}\n` : '',
     missing === null ? '' : `${missing}\n`,
   ].join('');
 }

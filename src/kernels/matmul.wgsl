@@ -7,9 +7,10 @@
 // One thread owns a 4x4 tile of C in registers, an 8x8 workgroup a 32x32 tile: per step of four k it reads 8 vec4 and
 // does 64 multiply-adds. Rows and columns past the edge re-read the last one and are not written.
 //
-// Every element is summed over k in ascending order, one fma each, in one accumulator: its bits do not depend on the
-// number of rows, on the tile it falls into, on VEC, or on which of the kernels did it. That is what makes a row's logits
-// the same alone and in a batch, and a run the same whatever a tuner chose.
+// Every element is summed over k in ascending order, one fma each, in one accumulator; in TN, where k can be long and C
+// small, in one for each BLOCK of k, and the blocks' sums are added in ascending order. An element's bits do not depend on
+// the number of rows, on the tile it falls into, on VEC, or on which of the kernels did it. That is what makes a row's
+// logits the same alone and in a batch, and a run the same whatever a tuner chose.
 //
 // Limits: m and n up to 32 x 65535.
 
@@ -35,13 +36,24 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #endif
 
 #if TN
-  for (var k = 0u; k < params.k; k++) {
-    let x = load_a(k, m, params.m);
-    let y = load_b(k, n, params.n);
-    sum0 = fma(vec4f(x.x), y, sum0);
-    sum1 = fma(vec4f(x.y), y, sum1);
-    sum2 = fma(vec4f(x.z), y, sum2);
-    sum3 = fma(vec4f(x.w), y, sum3);
+  for (var begin = 0u; begin < params.k; begin += BLOCK) {
+    let end = min(begin + BLOCK, params.k);
+    var block0 = vec4f();
+    var block1 = vec4f();
+    var block2 = vec4f();
+    var block3 = vec4f();
+    for (var k = begin; k < end; k++) {
+      let x = load_a(k, m, params.m);
+      let y = load_b(k, n, params.n);
+      block0 = fma(vec4f(x.x), y, block0);
+      block1 = fma(vec4f(x.y), y, block1);
+      block2 = fma(vec4f(x.z), y, block2);
+      block3 = fma(vec4f(x.w), y, block3);
+    }
+    sum0 += block0;
+    sum1 += block1;
+    sum2 += block2;
+    sum3 += block3;
   }
 #else
   let m1 = min(m + 1u, rows - 1u);

@@ -10,7 +10,7 @@ enable subgroups;
 // SINGLE (NT, unpacked B): one k at a time and not four; less to compile, more to do where rows are few.
 //
 // Shuffles move data and add nothing: the sums are those of matmul.wgsl, bit for bit, whatever the size of a subgroup
-// (a multiple of 4, or WIDTH is). Limits: m up to 65535 ROWS, n up to 65535 x 4 WIDTH.
+// (it divides BLOCK; a multiple of 4, or WIDTH is). Limits: m up to 65535 ROWS, n up to 65535 x 4 WIDTH.
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32,
@@ -39,11 +39,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #endif
 
   var sum: array<vec4f, ROWS>;
+#if TN
+  var total: array<vec4f, ROWS>; // of the blocks that are done
+#endif
 #if ACC
   for (var i = 0u; i < height; i += step()) { sum[i] = current(m + i, n, rows); }
 #endif
   for (var begin = 0u; begin < ends; begin += lanes) {
-    var mine: array<f32, ROWS>; // A's elements at k = begin + lane
+    var mine = array<f32, ROWS>(); // A's elements at k = begin + lane
     if (begin + lane < params.k) {
       for (var i = 0u; i < height; i += step()) {
 #if TN
@@ -85,8 +88,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       if (begin + at < params.k) { y = load_b(begin + at, quad, params.n); }
       for (var i = 0u; i < ROWS; i++) { sum[i] = fma(vec4f(subgroupShuffle(mine[i], at)), y, sum[i]); }
     }
+#if TN
+    if ((begin + lanes) % BLOCK == 0u || begin + lanes >= ends) {
+      for (var i = 0u; i < ROWS; i++) {
+        total[i] += sum[i];
+        sum[i] = vec4f();
+      }
+    }
+#endif
 #endif
   }
+#if TN
+  sum = total;
+#endif
 
   for (var e = 0u; e < 4u * height; e += step()) {
     if (n + e % 4u < params.n) { store_one(m + e / 4u, n + e % 4u, sum[e / 4u][e % 4u]); }

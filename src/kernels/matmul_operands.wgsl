@@ -192,6 +192,9 @@ fn store_one(row: u32, column: u32, sum: f32) {
   c[at] = value;
 }
 
+// TN sums over blocks of so many k, each by itself, and adds the blocks up: kernels may compute them side by side.
+const BLOCK = 128u;
+
 // 1, but no compiler can know: a loop in these steps is not unrolled. What is done to each element is long code; software
 // adapters take seconds to compile it sixteen times.
 fn step() -> u32 { return 1u + (params.k >> 31u); }

@@ -22,12 +22,19 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #endif
 
 #if TN
-  for (var k = 0u; k < params.k; k++) {
-    var x: array<vec4f, ROWS / 4u>;
-    for (var i = 0u; i < ROWS / 4u; i++) { x[i] = load_a(k, min(m + 4u * i, (params.m - 1u) & ~3u), params.m); }
-    for (var j = 0u; j < QUADS; j++) {
-      let y = load_b(k, min(n + 4u * j, last_quad), params.n);
-      for (var i = 0u; i < ROWS; i++) { sum[i][j] = fma(vec4f(x[i / 4u][i % 4u]), y, sum[i][j]); }
+  for (var begin = 0u; begin < params.k; begin += BLOCK) {
+    let end = min(begin + BLOCK, params.k);
+    var block = array<array<vec4f, QUADS>, ROWS>(); // without a value some drivers do not clear it again
+    for (var k = begin; k < end; k++) {
+      var x: array<vec4f, ROWS / 4u>;
+      for (var i = 0u; i < ROWS / 4u; i++) { x[i] = load_a(k, min(m + 4u * i, (params.m - 1u) & ~3u), params.m); }
+      for (var j = 0u; j < QUADS; j++) {
+        let y = load_b(k, min(n + 4u * j, last_quad), params.n);
+        for (var i = 0u; i < ROWS; i++) { block[i][j] = fma(vec4f(x[i / 4u][i % 4u]), y, block[i][j]); }
+      }
+    }
+    for (var i = 0u; i < ROWS; i++) {
+      for (var j = 0u; j < QUADS; j++) { sum[i][j] += block[i][j]; }
     }
   }
 #else

@@ -6,7 +6,7 @@
 // contiguous in k are turned.
 //
 // The sums are those of matmul.wgsl, bit for bit: a tile's k in ascending order, and none past the end (past k, rounded up
-// to 4 in NT and NN as there). DEPTH is a multiple of 4.
+// to 4 in NT and NN as there). DEPTH is a multiple of 4 and divides BLOCK.
 // Workgroup memory: 4 DEPTH (HEIGHT ROWS + WIDTH 4 QUADS + 2) bytes. Limits: m up to 65535 HEIGHT ROWS, n likewise.
 
 const TILE_M = HEIGHT * ROWS;
@@ -36,6 +36,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #endif
 
   var sum: array<array<vec4f, QUADS>, ROWS>;
+#if TN
+  var total: array<array<vec4f, QUADS>, ROWS>; // of the blocks that are done
+#endif
 #if ACC
   for (var i = 0u; i < ROWS; i++) {
     for (var j = 0u; j < 4u * QUADS; j++) {
@@ -91,8 +94,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
         for (var i = 0u; i < ROWS; i++) { sum[i][j] = fma(vec4f(x[i]), y, sum[i][j]); }
       }
     }
+#if TN
+    if ((begin + DEPTH) % BLOCK == 0u || begin + DEPTH >= ends) {
+      for (var i = 0u; i < ROWS; i++) {
+        for (var j = 0u; j < QUADS; j++) {
+          total[i][j] += sum[i][j];
+          sum[i][j] = vec4f();
+        }
+      }
+    }
+#endif
     workgroupBarrier();
   }
+#if TN
+  sum = total;
+#endif
 
   for (var e = 0u; e < QUADS * ROWS; e += step()) {
     var quad = sum[0][0];

@@ -5,11 +5,13 @@ import columnsSource from './matmul_columns.wgsl?raw';
 import lanesSource from './matmul_lanes.wgsl?raw';
 import operands from './matmul_operands.wgsl?raw';
 import registersSource from './matmul_registers.wgsl?raw';
+import splitSource from './matmul_split.wgsl?raw';
 import tiledSource from './matmul_tiled.wgsl?raw';
 import type { DType } from './tensor';
 import type { MatmulProblem, MatmulVariant } from './tuner';
 
 const registersKernel = kernel('matmul_registers', operands, registersSource);
+const splitKernel = kernel('matmul_split', operands, splitSource);
 const tiledKernel = kernel('matmul_tiled', operands, tiledSource);
 const lanesKernel = kernel('matmul_lanes', operands, lanesSource);
 const columnsKernel = kernel('matmul_columns', operands, columnsSource);
@@ -25,6 +27,8 @@ interface Variant extends MatmulVariant {
   leastRows?: number;
   mostRows?: number;
   leastColumns?: number;
+  mostElements?: number;
+  leastSum?: number;
 }
 
 /** A thread's tile of rows x (4 quads) elements, 8x8 threads. */
@@ -51,6 +55,22 @@ function tiled(size: number, each: number, depth: number): Variant {
     columns: size,
     leastRows: size / 2,
     leastColumns: size / 2,
+  };
+}
+
+/** A workgroup's tile of `size` x `size` elements, `groups` groups of threads that share k. */
+function split(size: number, groups: number): Variant {
+  const threads = size / 4;
+  return {
+    name: `split ${size}x${size} in ${groups}`,
+    kernel: splitKernel,
+    constants: { WIDTH: threads, HEIGHT: threads, GROUPS: groups },
+    rows: size,
+    columns: size,
+    layouts: ['TN'],
+    // Larger ones have tiles enough to fill a GPU.
+    mostElements: 2 ** 18,
+    leastSum: 256,
   };
 }
 
@@ -91,6 +111,8 @@ export const MATMUL_VARIANTS: readonly Variant[] = [
   tiled(32, 4, 32),
   tiled(64, 4, 16),
   tiled(64, 8, 16),
+  split(16, 16),
+  split(32, 4),
   columns(8, 128),
   columns(16, 64),
   lanes(8, 1),
@@ -115,9 +137,12 @@ export function canDo(
 }
 
 /** Whether it is worth a try on a GPU, for a product of so many rows. */
-export function isPromising(variant: MatmulVariant, { n }: MatmulProblem, rows: number): boolean {
+export function isPromising(variant: MatmulVariant, { n, k }: MatmulProblem, rows: number): boolean {
   const { leastRows = 1, mostRows = Infinity, leastColumns = 1, software = false } = variant as Variant;
-  return !software && rows >= leastRows && rows <= mostRows && n >= leastColumns;
+  const { mostElements = Infinity, leastSum = 1 } = variant as Variant;
+  return (
+    !software && rows >= leastRows && rows <= mostRows && n >= leastColumns && rows * n <= mostElements && k >= leastSum
+  );
 }
 
 /**

@@ -8,6 +8,8 @@
  * - A finished sequence's keys and values stay until memory is short, so that the next turn of the same conversation
  *   computes its new tokens only.
  * - Finished sequences cost nothing from the next step on: the GPU packs the running ones (advance.wgsl).
+ * - Where nobody waits for a slot, the next steps are submitted before the last ones' tokens are read, so that the GPU does
+ *   not wait for the host.
  */
 import {
   ENTRY_WORDS,
@@ -106,6 +108,8 @@ interface Sequence {
   /** How many of them `onTokens` was told. */
   told: number;
   running: boolean;
+  /** Tokens that were submitted for and not read yet, at most. */
+  ahead: number;
   resolve: (tokens: GeneratedTokens) => void;
   reject: (error: unknown) => void;
 }
@@ -244,6 +248,7 @@ export class Generator {
         logprobs: [],
         told: 0,
         running: false,
+        ahead: 0,
         resolve,
         reject,
       };
@@ -308,13 +313,29 @@ export class Generator {
       // Let everybody who is about to ask do so first: groups share their prompt only when admitted together.
       await nextTask();
       await this.#recorded;
-      while (this.#queue.length > 0 || this.#running.size > 0) {
+      let unread: Round | undefined;
+      while (this.#queue.length > 0 || this.#running.size > 0 || unread) {
         this.#alive();
         this.#dropAborted();
         const gangs = this.#admit();
-        if (this.#running.size > 0) await this.#step(gangs);
         // Nothing would ever change again, and nothing in this loop would wait.
-        else if (this.#queue.length > 0) throw new Error('no sequence of the queue fits an empty machine: a bug');
+        if (this.#running.size === 0 && this.#queue.length > 0 && !unread) {
+          throw new Error('no sequence of the queue fits an empty machine: a bug');
+        }
+        for (const gang of gangs) this.#uploadSlots(gang);
+        const chunks = gangs.length > 0 ? this.#planPrefill(gangs) : [undefined];
+        for (const [i, chunk] of chunks.entries()) {
+          const round = this.#submit(chunk, i === chunks.length - 1);
+          if (unread) await this.#collect(unread);
+          unread = round;
+        }
+        // Whoever waits for a slot gets it as soon as one is free. And most replies are short: what would follow the first
+        // steps is mostly for nothing.
+        const long = unread?.running.some(({ ids }) => ids.length > this.state.capacity.steps);
+        if (unread && (this.#queue.length > 0 || !long)) {
+          await this.#collect(unread);
+          unread = undefined;
+        }
       }
     } catch (error) {
       for (const sequence of [...this.#queue, ...this.#running.values()]) sequence.reject(error);
@@ -333,6 +354,7 @@ export class Generator {
     this.#queue = this.#queue.filter((sequence) => !aborted(sequence));
     for (const sequence of [...this.#running.values()].filter(aborted)) {
       gpu.write(this.state.state.buffer, sequence.slot * 12, new Uint32Array(3)); // not running any more
+      sequence.running = false;
       this.#running.delete(sequence.slot);
       this.#free(sequence);
       sequence.reject(sequence.request.signal!.reason);
@@ -410,14 +432,6 @@ export class Generator {
   /** Tokens of an admitted sequence's prompt that need no computing. */
   readonly #cachedTokens = new WeakMap<Sequence, number>();
 
-  /** One round: prefill of what was admitted, then some decode steps of everything that runs. */
-  async #step(gangs: Gang[]): Promise<void> {
-    for (const gang of gangs) this.#uploadSlots(gang);
-    const chunks = this.#planPrefill(gangs);
-    for (const [i, chunk] of chunks.entries()) await this.#submit(chunk, i === chunks.length - 1);
-    if (chunks.length === 0) await this.#submit(undefined, true);
-  }
-
   #uploadSlots(gang: Gang): void {
     const { gpu } = this.weights;
     const { pageTable, pagesPerSlot, settings } = this.state;
@@ -460,11 +474,26 @@ export class Generator {
     return chunks;
   }
 
-  async #submit(chunk: PrefillChunk | undefined, decodes: boolean): Promise<void> {
+  /**
+   * Prefill of what was admitted, if anything, then some decode steps of everything that runs.
+   * @returns what is to be read; undefined when there was nothing to do
+   */
+  #submit(chunk: PrefillChunk | undefined, decodes: boolean): Round | undefined {
     this.#alive(); // an earlier chunk's readback may have taken a while
     const { gpu } = this.weights;
     const { results, control, capacity } = this.state;
     const { prefill, decode } = this.programs;
+    const sampled = chunk?.sampled ?? [];
+    for (const sequence of sampled) {
+      sequence.running = true;
+      sequence.ahead = 1; // the prefill samples the first token of what it admitted
+    }
+    const running = [...this.#running.values()].filter((sequence) => sequence.running);
+    const left = running.map(({ request, ids, ahead }) => request.sampling.maxTokens - ids.length - ahead);
+    const steps = decodes ? Math.min(capacity.steps, Math.max(0, ...left)) : 0;
+    if (!chunk && steps === 0) return undefined;
+    for (const sequence of running) sequence.ahead += steps;
+
     gpu.write(control.buffer, 0, Uint32Array.of(0));
     const submission = new Submission(gpu, 'generate');
     if (chunk) {
@@ -481,59 +510,57 @@ export class Generator {
       prefill.samples.set(chunk.entries.length / ENTRY_WORDS);
       prefill.copies.set(chunk.copies.length / 2);
       submission.run(prefill.program);
-      for (const sequence of chunk.sampled) sequence.running = true;
     }
-    let steps = 0;
-    if (decodes) {
-      const running = [...this.#running.values()].filter((sequence) => sequence.running);
-      // The prefill samples the first token of what it admitted.
-      const sampledNow = new Set(chunk?.sampled);
-      const left = running.map(
-        (sequence) => sequence.request.sampling.maxTokens - sequence.ids.length - (sampledNow.has(sequence) ? 1 : 0),
-      );
-      steps = Math.min(capacity.steps, Math.max(0, ...left));
+    if (steps > 0) {
       for (const extent of [decode.rows, decode.heads, decode.samples]) extent.set(running.length);
       for (let i = 0; i < steps; i++) submission.run(decode.program);
     }
-    const tokens = submission.read(results, (steps + 1) * capacity.slots * RESULT_WORDS);
-    const counters = submission.read(control);
     const { vocabSize } = this.weights.config;
     const watched = chunk?.watched ?? [];
-    const logits = watched.length > 0 ? submission.read(prefill.logits, chunk!.heads.length * vocabSize) : undefined;
+    const round: Round = {
+      ...{ sampled, running, steps, watched },
+      tokens: submission.read(results, (steps + 1) * capacity.slots * RESULT_WORDS),
+      counts: submission.read(control),
+      logits: watched.length > 0 ? submission.read(prefill.logits, chunk!.heads.length * vocabSize) : undefined,
+    };
     submission.submit();
-    const [sampledBytes, counts, logitsBytes] = await Promise.all([tokens, counters, logits]);
-    for (const { row, position, onLogits } of watched) {
-      onLogits(position, new Float32Array(logitsBytes!, row * vocabSize * 4, vocabSize));
-    }
-    const words = new Uint32Array(sampledBytes);
-    this.stats.decodeRowSteps = new Uint32Array(counts)[1]!;
-    this.#collect(chunk?.sampled ?? [], words, steps);
+    return round;
   }
 
   /** Follows on the host what the GPU did: one token per sampled sequence at step 0, then one per running sequence. */
-  #collect(sampled: readonly Sequence[], words: Uint32Array<ArrayBuffer>, steps: number): void {
-    const floats = new Float32Array(words.buffer);
+  async #collect(round: Round): Promise<void> {
+    const { sampled, running, steps, watched } = round;
+    const [words, counts, logits] = await Promise.all([round.tokens, round.counts, round.logits]);
+    const { vocabSize } = this.weights.config;
+    for (const { row, position, onLogits } of watched) {
+      onLogits(position, new Float32Array(logits!, row * vocabSize * 4, vocabSize));
+    }
+    this.stats.decodeRowSteps = new Uint32Array(counts)[1]!;
+    const tokens = new Uint32Array(words);
+    const logprobs = new Float32Array(words);
     const take = (sequence: Sequence, step: number) => {
       const at = (step * this.state.capacity.slots + sequence.slot) * RESULT_WORDS;
-      const token = words[at]!;
+      const token = tokens[at]!;
       if (token === NO_TOKEN) {
         const where = sequence.request.promptIds.length + sequence.ids.length;
         this.#finish(sequence, new NonFiniteLogitsError(`the model's logits at position ${where} are not finite`));
         return;
       }
       sequence.ids.push(token);
-      sequence.logprobs.push(floats[at + 1]!);
+      sequence.logprobs.push(logprobs[at + 1]!);
       this.stats.sampledTokens++;
       const { stopTokens, maxTokens } = sequence.request.sampling;
       if (stopTokens.includes(token) || sequence.ids.length === maxTokens) this.#finish(sequence);
     };
-    // Sequences sampled in this submission run from step 1 on; those that ran before it do so as well.
-    const before = [...this.#running.values()].filter((sequence) => sequence.running);
-    for (const sequence of sampled) take(sequence, 0);
+    for (const sequence of sampled) if (sequence.running) take(sequence, 0);
     for (let step = 1; step <= steps; step++) {
-      for (const sequence of before) if (sequence.running) take(sequence, step);
+      for (const sequence of running) if (sequence.running) take(sequence, step);
     }
-    for (const sequence of before) tell(sequence);
+    for (const sequence of sampled) sequence.ahead--;
+    for (const sequence of running) {
+      sequence.ahead -= steps;
+      tell(sequence);
+    }
   }
 
   #finish(sequence: Sequence, error?: Error): void {
@@ -619,6 +646,20 @@ interface PrefillChunk {
   /** Pairs of pages, from and to. */
   copies: number[];
   sampled: Sequence[];
+}
+
+/** A submission whose results are on their way. */
+interface Round {
+  /** Sequences that the prefill sampled a token for. */
+  sampled: readonly Sequence[];
+  /** Those that ran during the decode steps, when they were submitted. */
+  running: readonly Sequence[];
+  steps: number;
+  watched: PrefillChunk['watched'];
+  /** RESULT_WORDS per slot and step. */
+  tokens: Promise<ArrayBuffer>;
+  counts: Promise<ArrayBuffer>;
+  logits: Promise<ArrayBuffer> | undefined;
 }
 
 /** Pages that hold a sequence at its longest. */

@@ -141,7 +141,8 @@ function products(): [string, Run][] {
     ['NN, small', nn(SMALL)],
     ['NN in q8', nn([33, 96, 36], 'q8')],
     ['NN and TN on parts of wider matrices: scaled, going on, low rank', parts],
-    ['TN', tn([132, 68, 70])],
+    ['TN', tn([132, 68, 300])],
+    ['TN, more blocks of k than are computed at once', tn([20, 24, 2200])],
   ];
 }
 

@@ -162,6 +162,27 @@ it('a cancel ends one sequence, at once, and leaves the others', async () => {
   generator.destroy();
 });
 
+it('long replies: the next steps are submitted before the last ones are read, but not where somebody waits', async () => {
+  const { gpu } = weights;
+  const long = request({ sampling: { ...sampling, maxTokens: 12 } });
+  /** How many submissions were not read yet, each time one is; two steps in each. */
+  const unread = async (...others: GenerationRequest[]) => {
+    const generator = await Generator.create(weights, { slots: 1, steps: 2 });
+    const before = gpu.stats.submits;
+    const counts: number[] = [];
+    const onTokens = () => counts.push(gpu.stats.submits - before - counts.length);
+    const replies = await Promise.all([{ ...long, onTokens }, ...others].map((each) => generator.generate(each)));
+    generator.destroy();
+    return { counts, ids: replies[0]!.ids };
+  };
+  const alone = await unread();
+  // Three tokens come first, then two at a time; the last submission has none after it.
+  expect(alone.counts).toEqual([1, 2, 2, 2, 2, 1]);
+  const awaited = await unread(request({ key: [7, 7], sampling: { ...sampling, maxTokens: 2 } }));
+  expect(awaited.counts).toEqual([1, 1, 1, 1, 1, 1]);
+  expect(awaited.ids).toEqual(alone.ids);
+});
+
 it('continues a conversation from its cache, and from nothing when the cache is gone: the same tokens', async () => {
   const generator = await Generator.create(weights, { slots: 4 });
   const first = await generator.generate(request());
