@@ -111,7 +111,8 @@ export class Autotuner implements Tuner {
       if (performance.now() > until) return done(BASE_MATMUL, 'out of time');
       if (isPromising(variant, problem, rows) && (await this.#isUsable(variant, problem))) candidates.push(variant);
     }
-    const times = candidates.length > 1 ? await this.#measure(candidates, problem, rows, until) : new Map<MatmulVariant, number>();
+    const times =
+      candidates.length > 1 ? await this.#measure(candidates, problem, rows, until) : new Map<MatmulVariant, number>();
     if (!times) return done(BASE_MATMUL, 'out of time');
     const base = times.get(BASE_MATMUL) ?? 0;
     const [best, time] = [...times].reduce((a, b) => (b[1] < a[1] ? b : a), [BASE_MATMUL, base]);
