@@ -3,6 +3,7 @@ import type { EvalProgress, Summary, Trace } from '../src/envs';
 import type { EnvironmentNews, EnvironmentRequest } from './environments_protocol';
 import type { ModelsNews, ModelsRequest } from './models_protocol';
 import type { PlaygroundNews, PlaygroundRequest } from './playground_protocol';
+import type { ProfileNews, ProfileRequest } from './profile_protocol';
 import type {
   Finding,
   MemoryPlan,
@@ -41,6 +42,8 @@ export type Command =
   | { type: 'models'; request: ModelsRequest }
   /** Something about the runs that are kept; answered at once, whatever the run in progress does. */
   | { type: 'runs'; request: RunsRequest }
+  /** A profile of the device, between what is in progress and what comes next. */
+  | { type: 'profile'; request: ProfileRequest }
   /** Destroys the device, as a driver reset would: the page's own fire drill. */
   | { type: 'lose-device' };
 
@@ -121,6 +124,7 @@ export type Notice =
   | { type: 'progress'; progress: Progress | null }
   | { type: 'playground'; news: PlaygroundNews }
   | { type: 'models'; news: ModelsNews }
+  | { type: 'profile'; news: ProfileNews }
   | { type: 'eval-progress'; progress: EvalProgress }
   | { type: 'evaluated'; evaluation: ShownEvaluation }
   /** Cancelled (no message), or failed. */

@@ -4,6 +4,7 @@ import type { Finding, MemoryPlan, Metric, Progress, TrainConfig, TrainingCompar
 import type { EnvironmentNews, EnvironmentRequest } from './environments_protocol';
 import type { ModelsNews, ModelsRequest } from './models_protocol';
 import type { PlaygroundNews, PlaygroundRequest } from './playground_protocol';
+import type { ProfileNews, ProfileRequest } from './profile_protocol';
 import TrainerWorker from './worker/worker?worker';
 import type {
   Command,
@@ -43,6 +44,7 @@ const OF_NO_RUN: readonly RunNotice['type'][] = [
   'environment',
   'models',
   'playground',
+  'profile',
 ];
 
 /** A model of this browser that a run can start from. */
@@ -96,10 +98,11 @@ export class Trainer {
   /** Besides those that are shipped. */
   startChoices = $state.raw<readonly StartChoice[]>([]);
 
-  /** Hear of the evaluations in environments of the library, of models, and of conversations. */
+  /** Hear of the evaluations in environments of the library, of models, of conversations, and of profiles. */
   onEnvironment: ((news: EnvironmentNews) => void) | undefined;
   onModels: ((news: ModelsNews) => void) | undefined;
   onPlayground: ((news: PlaygroundNews) => void) | undefined;
+  onProfile: ((news: ProfileNews) => void) | undefined;
 
   #worker: Worker | undefined;
   /** The run that the page shows. */
@@ -119,6 +122,7 @@ export class Trainer {
       this.onEnvironment?.({ what: 'gone' });
       this.onModels?.({ what: 'gone' });
       this.onPlayground?.({ what: 'gone' });
+      this.onProfile?.({ what: 'gone' });
     });
     return worker;
   }
@@ -188,6 +192,10 @@ export class Trainer {
 
   askPlayground(request: PlaygroundRequest): void {
     this.#send({ type: 'playground', request });
+  }
+
+  askProfile(request: ProfileRequest): void {
+    this.#send({ type: 'profile', request });
   }
 
   play(): void {
@@ -308,6 +316,9 @@ export class Trainer {
         break;
       case 'playground':
         this.onPlayground?.(notice.news);
+        break;
+      case 'profile':
+        this.onProfile?.(notice.news);
         break;
       case 'exported':
         this.download(notice.name, notice.bytes);

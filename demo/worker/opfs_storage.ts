@@ -1,5 +1,5 @@
 /**
- * @file Runs and models in the browser's private file system (OPFS), in the same files as on disk: a folder for each. Only a
+ * @file Runs, models and choices of kernels in the browser's private file system (OPFS), in the same files as on disk: a folder for each. Only a
  * worker can write there. Nothing is renamed: a checkpoint counts once its manifest is there, and metrics only grow or are
  * cut.
  */
@@ -11,7 +11,7 @@ import { memoryShelf } from './shelf';
 const READS = 10;
 
 /** The browser's private file system or, in one that has none for this page, memory. */
-export async function openShelf(folder: 'runs' | 'models' = 'runs'): Promise<Shelf> {
+export async function openShelf(folder: 'runs' | 'models' | 'kernels' = 'runs'): Promise<Shelf> {
   try {
     const root = await navigator.storage.getDirectory();
     return opfsShelf(await root.getDirectoryHandle(folder, { create: true }), `terrarium/${folder}/`);

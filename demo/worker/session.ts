@@ -4,7 +4,7 @@
  * A run is a generator of events, so the controls are simple: playing pulls events, a pause does not, a single step pulls
  * until a step has come, a stop aborts. Everything that touches the model happens between events, in order.
  */
-import { DeviceLostError, Gpu, NoAdapterError } from '../../src/kernels';
+import { DeviceLostError, Gpu, NoAdapterError, enableTuner } from '../../src/kernels';
 import type { Shelf } from '../../src/model';
 import { Diagnostician, Run, RunStore, Sampler, modelFolderOf } from '../../src/rl';
 import type {
@@ -17,15 +17,18 @@ import type {
   RunSnapshot,
   TrainConfig,
 } from '../../src/rl';
+import type { ProfileNews } from '../profile_protocol';
 import type { Command, Notice, RunNotice, StarterInfo, Status } from '../protocol';
 import { EnvironmentEvals } from './environment_evals';
 import { KeptRun } from './kept_run';
 import { ModelsDesk } from './models/desk';
 import { PlaygroundDesk } from './playground/desk';
 import type { OpenRun } from './playground/seats';
+import type { ProfileDesk } from './profile/lazy-desk';
 import { memoryShelf } from './shelf';
 import type { RunShelf } from './shelf';
 import { pageSources, starterCard } from './sources';
+import { shelfCache } from './tuner_cache';
 
 /** Times a lost device is replaced in one run before giving up. */
 const MAX_RECOVERIES = 3;
@@ -68,6 +71,8 @@ export class Session {
   readonly #ownSources: ModelSources;
   readonly #models: ModelsDesk;
   readonly #playground: PlaygroundDesk;
+  /** Once a profile was asked for. */
+  #profile: ProfileDesk | undefined;
   /** How often the run's weights have changed, and those it is compared with. */
   #changes = 0;
   #startChanges = 0;
@@ -87,12 +92,14 @@ export class Session {
    * @param acquire makes a device; called again when one is lost
    * @param shelf where runs are kept
    * @param models where downloaded models are
+   * @param kernels where it is kept which kernels are fastest
    */
   constructor(
     private readonly send: (notice: RunNotice, transfer?: Transferable[]) => void,
     private readonly acquire: () => Promise<Gpu> = () => Gpu.acquire(),
     private readonly shelf: Promise<RunShelf> = Promise.resolve(memoryShelf()),
     models: Promise<Shelf> = Promise.resolve(memoryShelf()),
+    private readonly kernels: Promise<Shelf> = Promise.resolve(memoryShelf()),
   ) {
     this.#models = new ModelsDesk({
       models,
@@ -135,7 +142,17 @@ export class Session {
     if (command.type === 'cancel-eval' || replaces) this.#evalAbort.abort();
     if (command.type === 'evaluate') this.#evalAbort = new AbortController();
     if (command.type === 'lose-device') this.#gpu?.device.destroy();
-    this.#queue = this.#queue.then(() => this.#obey(command)).catch((error: unknown) => this.#fail(error));
+    this.#enqueue(() => this.#obey(command));
+  }
+
+  /** Work waits for its turn. */
+  #enqueue(work: () => Promise<void>): void {
+    const turn = async () => {
+      const started = performance.now();
+      await work();
+      this.#profile?.wasBusy(started);
+    };
+    this.#queue = this.#queue.then(turn).catch((error: unknown) => this.#fail(error));
   }
 
   async #obey(command: Command): Promise<void> {
@@ -146,7 +163,8 @@ export class Session {
         return this.#open(command.run, () => this.#reopen(command.id));
       case 'play':
       case 'step':
-        return this.#start(command.type === 'step');
+        this.#start(command.type === 'step');
+        return;
       case 'pause':
         if (this.#status === 'running') this.#setStatus('paused');
         return;
@@ -161,6 +179,8 @@ export class Session {
         return this.#evaluateIn(command);
       case 'export':
         return this.#export(command);
+      case 'profile':
+        return this.#takeProfile(command);
       case 'cancel-eval':
       case 'lose-device':
       case 'models':
@@ -239,7 +259,7 @@ export class Session {
     }
     if (this.#gpu) return this.#gpu;
     // Who asks while one is being acquired gets that one.
-    this.#acquiring ??= this.acquire().finally(() => (this.#acquiring = undefined));
+    this.#acquiring ??= this.#acquireTuned().finally(() => (this.#acquiring = undefined));
     try {
       this.#gpu = await this.#acquiring;
     } catch (error) {
@@ -247,6 +267,13 @@ export class Session {
     }
     this.#noDevice = undefined;
     return this.#gpu;
+  }
+
+  /** A new device, with the fastest kernels of the same bits. */
+  async #acquireTuned(): Promise<Gpu> {
+    const gpu = await this.acquire();
+    await enableTuner(gpu, { cache: shelfCache(this.kernels) });
+    return gpu;
   }
 
   /** Makes the run, at its start or at its last snapshot. */
@@ -288,6 +315,7 @@ export class Session {
   }
 
   async #close(): Promise<void> {
+    await this.#profile?.abandon('another run took the place of the one that was profiled');
     await this.#kept?.release();
     this.#kept = undefined;
     this.#sources = this.#ownSources;
@@ -313,7 +341,7 @@ export class Session {
   }
 
   #pullNext(): void {
-    this.#queue = this.#queue.then(() => this.#pull()).catch((error: unknown) => this.#fail(error));
+    this.#enqueue(() => this.#pull());
   }
 
   async #pull(): Promise<void> {
@@ -332,6 +360,7 @@ export class Session {
     this.#post({ type: 'progress', progress: null });
     this.#changes++;
     if (result.done) return;
+    this.#count(result.value);
     await this.#keep(result.value);
     this.#show(result.value);
     await this.#tell(this.#diagnostician!.observe(result.value));
@@ -341,6 +370,13 @@ export class Session {
       this.#setStatus(event === 'done' ? 'done' : 'paused');
     }
     if (this.#playing) this.#pullNext();
+  }
+
+  /** For a profile that is being taken. */
+  #count({ event }: RunEvent): void {
+    if (event === 'step') this.#profile?.saw('step');
+    else if (event === 'sft') this.#profile?.saw('warmUp');
+    else if (event === 'eval') this.#profile?.saw('evaluation');
   }
 
   /** Writes down what happened: with its first event a new run gets its place, with its last one its model. */
@@ -423,6 +459,7 @@ export class Session {
   async #converse({ request }: CommandOf<'playground'>): Promise<void> {
     try {
       await this.#playground.play(request);
+      if (request.what === 'say') this.#profile?.saw('message');
     } catch (error) {
       if (!(error instanceof DeviceLostError)) throw error;
       try {
@@ -447,6 +484,7 @@ export class Session {
         this.#post({ type: 'eval-progress', progress }),
       );
       run.policy.gpu.check(); // rollouts of a lost device say nothing about the model
+      this.#profile?.saw('evaluation');
       this.#post({
         type: 'evaluated',
         evaluation: { ...evaluation, step: settings.which === 'start' ? 0 : this.#step },
@@ -480,10 +518,24 @@ export class Session {
     );
     try {
       policy?.gpu.check();
+      this.#profile?.saw('evaluation');
     } catch (error) {
       if (!(error instanceof DeviceLostError)) throw error;
       await this.#recover(error);
     }
+  }
+
+  /** A profile that comes to nothing is no end of the run. */
+  async #takeProfile({ request }: CommandOf<'profile'>): Promise<void> {
+    const post = (news: ProfileNews) => this.#post({ type: 'profile', news });
+    try {
+      const { ProfileDesk } = await import('./profile/lazy-desk');
+      this.#profile ??= new ProfileDesk({ gpu: () => this.#device(), post });
+    } catch (error) {
+      post({ what: 'ended', message: error instanceof Error ? error.message : String(error) });
+      return;
+    }
+    await this.#profile.receive(request);
   }
 
   /** Sends a file. That it could not be made is no end of the run. */

@@ -10,5 +10,6 @@ const session = new Session(
   () => Gpu.acquire(),
   openShelf(),
   openShelf('models'),
+  openShelf('kernels'),
 );
 scope.addEventListener('message', ({ data }: MessageEvent<Command>) => session.receive(data));

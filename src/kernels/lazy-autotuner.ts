@@ -10,7 +10,15 @@ import type { CompiledKernel, Gpu } from './gpu';
 import { BASE_MATMUL } from './matmul';
 import { MATMUL_VARIANTS, canDo, isPromising, presetFor } from './matmul_variants';
 import { MatmulTrial } from './matmul_trial';
-import type { MatmulChoice, MatmulProblem, MatmulVariant, Tuner, TunerCache, TunerOptions } from './tuner';
+import type {
+  MatmulChoice,
+  MatmulProblem,
+  MatmulVariant,
+  Tuner,
+  TunerCache,
+  TunerOptions,
+  TuningRecord,
+} from './tuner';
 
 const DEFAULT_BUDGET_MS = 2000;
 
@@ -26,18 +34,8 @@ const HOPELESS = 1.5;
 /** What a variant must gain to be taken: measurements scatter. */
 const GAIN = 0.97;
 
-/** How one class of products was decided. */
-export interface TuningRecord {
-  class: string;
-  chosen: string;
-  how: 'measured' | 'cached' | 'preset' | 'out of time';
-  /** Milliseconds per product, of those measured. */
-  times: Record<string, number>;
-}
-
 export class Autotuner implements Tuner {
   readonly records: TuningRecord[] = [];
-  /** Variants that were left out, and why; a cache that could not be read or written. */
   readonly problems: string[] = [];
   readonly #decided = new Map<string, Promise<MatmulVariant>>();
   readonly #checked = new Map<string, Promise<boolean>>();
@@ -113,7 +111,8 @@ export class Autotuner implements Tuner {
       if (performance.now() > until) return done(BASE_MATMUL, 'out of time');
       if (isPromising(variant, problem, rows) && (await this.#isUsable(variant, problem))) candidates.push(variant);
     }
-    const times = candidates.length > 1 ? await this.#measure(candidates, problem, rows, until) : new Map();
+    const times =
+      candidates.length > 1 ? await this.#measure(candidates, problem, rows, until) : new Map<MatmulVariant, number>();
     if (!times) return done(BASE_MATMUL, 'out of time');
     const base = times.get(BASE_MATMUL) ?? 0;
     const [best, time] = [...times].reduce((a, b) => (b[1] < a[1] ? b : a), [BASE_MATMUL, base]);
@@ -203,7 +202,8 @@ export class Autotuner implements Tuner {
     try {
       await this.cache?.write(cacheName(this.gpu), JSON.stringify(Object.fromEntries(this.kept)));
     } catch (error) {
-      this.problems.push(`choices were not kept: ${String(error)}`);
+      const problem = `choices were not kept: ${String(error)}`;
+      if (!this.problems.includes(problem)) this.problems.push(problem);
     }
   }
 }
@@ -219,9 +219,9 @@ function countDifferent(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 /** Elements that are further from float64's than a float32 sum of that length can be, NaN included. */
-function countFar(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+function countFar(actual: ArrayLike<number>, expected: Float32Array | Float64Array): number {
   let largest = 0;
-  for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i]!));
+  for (const value of expected) largest = Math.max(largest, Math.abs(value));
   let far = 0;
   for (let i = 0; i < expected.length; i++) far += Number(!(Math.abs(actual[i]! - expected[i]!) <= 1e-5 * largest));
   return far;

@@ -105,13 +105,7 @@ export class Profiler implements DispatchWatcher, RunningProfile {
     const { busySeconds } = this.#clock.lap();
     const seconds = (performance.now() - this.#started) / 1000;
     const submits = gpu.stats.submits - this.#submitsBefore;
-    gpu.profiler = undefined;
-    await Promise.all(this.#reading);
-    for (const { set, resolved, staging } of this.#all) {
-      set.destroy();
-      gpu.destroyBuffer(resolved);
-      gpu.destroyBuffer(staging);
-    }
+    await this.cancel();
     const kernels = [...this.#kernels.values()].sort(
       (a, b) => (b.seconds ?? 0) - (a.seconds ?? 0) || b.bytes - a.bytes,
     );
@@ -125,6 +119,17 @@ export class Profiler implements DispatchWatcher, RunningProfile {
       ceilings: await measureCeilings(gpu),
       kernels,
     };
+  }
+
+  async cancel(): Promise<void> {
+    const { gpu } = this;
+    gpu.profiler = undefined;
+    await Promise.all(this.#reading);
+    for (const { set, resolved, staging } of this.#all.splice(0)) {
+      set.destroy();
+      gpu.destroyBuffer(resolved);
+      gpu.destroyBuffer(staging);
+    }
   }
 
   #take(): Times {

@@ -60,6 +60,8 @@ export interface Profile {
 export interface RunningProfile {
   /** Ends it, and measures the adapter's ceilings: a moment during which nothing else should run. */
   stop(): Promise<Profile>;
+  /** Ends it without figures. Not between the encoding of something and its submission, as with `stop`. */
+  cancel(): Promise<void>;
 }
 
 /** Begins a profile. One at a time on a device. */

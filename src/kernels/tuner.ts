@@ -41,8 +41,21 @@ export interface MatmulChoice {
   upTo: number;
 }
 
+/** How one class of products was decided. */
+export interface TuningRecord {
+  class: string;
+  chosen: string;
+  how: 'measured' | 'cached' | 'preset' | 'out of time';
+  /** Milliseconds per product, of those measured. */
+  times: Record<string, number>;
+}
+
 /** Asked once for every product that is recorded. */
 export interface Tuner {
+  /** What was decided so far, of a tuner that keeps account. */
+  readonly records?: readonly TuningRecord[];
+  /** Variants that were left out, and why; a cache that could not be read or written. */
+  readonly problems?: readonly string[];
   /** In ascending order of `upTo`; none: the base kernel. */
   matmul(problem: MatmulProblem): Promise<readonly MatmulChoice[]>;
 }

@@ -81,13 +81,27 @@ it('takes more dispatches in one submission than a query set has room for', asyn
   replayed.destroy();
 });
 
+it('is given up without figures, and leaves nothing behind', async () => {
+  const gpu = await testGpu();
+  const { program: replayed } = await program(gpu);
+  const bytes = gpu.liveBytes;
+  const running = await startProfile(gpu);
+  new Submission(gpu).run(replayed).submit();
+  await running.cancel();
+  expect(gpu.profiler).toBeUndefined();
+  expect(gpu.liveBytes).toBe(bytes);
+  await (await startProfile(gpu)).cancel(); // another can be taken
+  gpu.check();
+  replayed.destroy();
+});
+
 it('says what kernels move and compute, and no times, where there are no timestamps', async () => {
   const real = await testGpu();
   const device = new Proxy(real.device, {
     get(target, key) {
       if (key === 'features') return new Set<string>();
       const value: unknown = Reflect.get(target, key, target);
-      return typeof value === 'function' ? value.bind(target) : value;
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
   const gpu = Gpu.fromDevice(device, 'without timestamps');
