@@ -11,6 +11,7 @@ import type { Recorder, Value } from './program';
 import { tiles, valueOf } from './program';
 import type { Heads, PagedCache } from './rope';
 import { PAGE } from './rope';
+import { bytesOf } from './tensor';
 import type { Tensor } from './tensor';
 
 const attentionKernel = kernel('attention', headSource, sharedSource, source);
@@ -111,5 +112,10 @@ export function pagedAttention(record: Recorder, options: PagedAttentionOptions)
       ...(isShort && { VEC: Number(headDim % 4 === 0) }),
     },
     workgroups: () => [isShort ? tiles(valueOf(rows), 64) : valueOf(rows), qHeads],
+    // How long each row's context is only the GPU knows: at most all that its slot may hold.
+    bytes: () => {
+      const context = bytesOf(pagesPerSlot * PAGE * 2 * kvHeads * headDim, cache.dtype);
+      return valueOf(rows) * 4 * 2 * qHeads * headDim + Math.min(cache.byteLength, valueOf(rows) * context);
+    },
   });
 }

@@ -6,6 +6,7 @@
  * does not compile is left out, and `problems` says so. On software adapters, which take long to compile the base kernel
  * and would not use it, the few presets (whose bits the tests compare on these very adapters) are checked against float64.
  */
+import { GpuMemoryError } from './errors';
 import type { CompiledKernel, Gpu } from './gpu';
 import { BASE_MATMUL } from './matmul';
 import { MATMUL_VARIANTS, canDo, isPromising, presetFor } from './matmul_variants';
@@ -111,8 +112,14 @@ export class Autotuner implements Tuner {
       if (performance.now() > until) return done(BASE_MATMUL, 'out of time');
       if (isPromising(variant, problem, rows) && (await this.#isUsable(variant, problem))) candidates.push(variant);
     }
-    const times =
-      candidates.length > 1 ? await this.#measure(candidates, problem, rows, until) : new Map<MatmulVariant, number>();
+    let times: Map<MatmulVariant, number> | undefined = new Map();
+    try {
+      if (candidates.length > 1) times = await this.#measure(candidates, problem, rows, until);
+    } catch (error) {
+      if (!(error instanceof GpuMemoryError)) throw error;
+      this.problems.push(`${key}: ${error.message}: the base kernel is used`);
+      return done(BASE_MATMUL, 'out of memory');
+    }
     if (!times) return done(BASE_MATMUL, 'out of time');
     const base = times.get(BASE_MATMUL) ?? 0;
     const [best, time] = [...times].reduce((a, b) => (b[1] < a[1] ? b : a), [BASE_MATMUL, base]);
@@ -140,7 +147,7 @@ export class Autotuner implements Tuner {
   ): Promise<boolean> {
     let trial: MatmulTrial | undefined;
     try {
-      trial = MatmulTrial.small(this.gpu, problem);
+      trial = await MatmulTrial.small(this.gpu, problem);
       const actual = await trial.run(await trial.compile(variant), variant);
       const expected =
         against === 'base' ? await trial.run(await trial.compile(BASE_MATMUL), BASE_MATMUL) : trial.expected();
@@ -163,7 +170,7 @@ export class Autotuner implements Tuner {
     rows: number,
     until: number,
   ): Promise<Map<MatmulVariant, number> | undefined> {
-    const trial = MatmulTrial.large(this.gpu, problem, rows);
+    const trial = await MatmulTrial.large(this.gpu, problem, rows);
     try {
       const compiled = new Map<MatmulVariant, CompiledKernel>();
       for (const variant of candidates) compiled.set(variant, await trial.compile(variant));

@@ -177,7 +177,9 @@ async function secondsOf(work: (repeats: number) => Promise<number>): Promise<nu
 
 /** What this adapter can do at best: a copy of 16 MiB, and a product of square matrices. */
 export async function measureCeilings(gpu: Gpu): Promise<Ceilings> {
-  const [source, target] = ['from', 'to'].map((name) => gpu.createBuffer(`ceiling ${name}`, COPY_BYTES, COPY_USAGE));
+  const [source, target] = await gpu.guarded('a profile measures the adapter', () =>
+    ['from', 'to'].map((name) => gpu.createBuffer(`ceiling ${name}`, COPY_BYTES, COPY_USAGE)),
+  );
   const copySeconds = await secondsOf(async (repeats) => {
     await gpu.idle();
     const started = performance.now();
@@ -198,7 +200,7 @@ async function matmulRate(gpu: Gpu): Promise<number> {
     const problem = { layout: 'NN', storage: 'f32', aligned: true, m: size, n: size, k: size, few: false } as const;
     const [choice] = (await gpu.tuner?.matmul(problem)) ?? [];
     const variant = choice?.variant ?? BASE_MATMUL;
-    const trial = MatmulTrial.large(gpu, problem, size);
+    const trial = await MatmulTrial.large(gpu, problem, size);
     const compiled = await trial.compile(variant);
     const seconds = await secondsOf(async (repeats) => (await trial.time(compiled, variant, repeats)) / 1000);
     trial.destroy();

@@ -49,17 +49,22 @@ export class MatmulTrial {
   }
 
   /** More than one tile of every kernel in both directions, and none of them full at the edge. */
-  static small(gpu: Gpu, problem: MatmulProblem): MatmulTrial {
+  static small(gpu: Gpu, problem: MatmulProblem): Promise<MatmulTrial> {
     const sizes = problem.aligned ? { m: 148, n: 140, k: 292 } : { m: 147, n: 141, k: 291 };
-    return new MatmulTrial(gpu, problem, sizes);
+    return MatmulTrial.#make(gpu, problem, sizes);
   }
 
   /** As large as the problem, within bounds. */
-  static large(gpu: Gpu, problem: MatmulProblem, rows: number): MatmulTrial {
+  static large(gpu: Gpu, problem: MatmulProblem, rows: number): Promise<MatmulTrial> {
     const m = Math.min(rows, MOST.m);
     const k = Math.min(problem.k, MOST.k);
     const n = Math.min(problem.n, MOST.n, Math.max(4, Math.floor(MOST.elements / Math.max(k, m) / 4) * 4));
-    return new MatmulTrial(gpu, problem, { m, n, k });
+    return MatmulTrial.#make(gpu, problem, { m, n, k });
+  }
+
+  /** @throws GpuMemoryError; nothing is left allocated then */
+  static #make(gpu: Gpu, problem: MatmulProblem, sizes: Sizes): Promise<MatmulTrial> {
+    return gpu.guarded('kernels are compared', () => new MatmulTrial(gpu, problem, sizes));
   }
 
   compile(variant: MatmulVariant): Promise<CompiledKernel> {

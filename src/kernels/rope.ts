@@ -4,6 +4,7 @@ import type { Recorder, Value } from './program';
 import { grid1d, tiles, valueOf } from './program';
 import backwardSource from './rope_backward.wgsl?raw';
 import source from './rope.wgsl?raw';
+import { bytesOf } from './tensor';
 import type { Tensor } from './tensor';
 
 const ropeKernel = kernel('rope', source);
@@ -125,6 +126,10 @@ export function rope(record: Recorder, options: RopeOptions): void {
       PAGE,
     },
     workgroups: () => grid1d(tiles(valueOf(rows) * heads, 64)),
+    // Of the cache only what is written: the rows' own keys and values.
+    ...(paged && {
+      bytes: () => valueOf(rows) * headDim * (4 * (heads + qHeads + 1) + kvHeads * bytesOf(2, paged.cache.dtype)),
+    }),
   });
 }
 

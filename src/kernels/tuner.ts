@@ -45,7 +45,7 @@ export interface MatmulChoice {
 export interface TuningRecord {
   class: string;
   chosen: string;
-  how: 'measured' | 'cached' | 'preset' | 'out of time';
+  how: 'measured' | 'cached' | 'preset' | 'out of time' | 'out of memory';
   /** Milliseconds per product, of those measured. */
   times: Record<string, number>;
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, expect, it } from 'vitest';
-import { Gpu, Recorder, Submission, enableTuner, kernel, linear } from '../../src/kernels';
+import { Gpu, GpuMemoryError, Recorder, Submission, enableTuner, kernel, linear } from '../../src/kernels';
 import type { MatmulChoice, MatmulProblem, TunerCache } from '../../src/kernels';
 import { Autotuner } from '../../src/kernels/lazy-autotuner';
 import { BASE_MATMUL } from '../../src/kernels/matmul';
@@ -145,6 +145,20 @@ it('takes the base kernels when the time is up, and for ever when it is 0', asyn
   expect(tuner.records.map(({ how }) => how)).toEqual(['out of time', 'out of time']);
   await enableTuner(real, { budgetMs: 0 });
   expect(real.tuner).toBeUndefined();
+});
+
+it('takes the base kernel where there is no room to compare others, and says so', async () => {
+  const gpu = unknownGpu();
+  const create = gpu.createBuffer.bind(gpu);
+  gpu.createBuffer = (label, bytes, usage) => {
+    if (bytes > 2 ** 20) throw new GpuMemoryError('no room');
+    return create(label, bytes, usage);
+  };
+  const tuner = await Autotuner.create(gpu, { budgetMs: 60_000 });
+  expect(namesOf(await tuner.matmul({ ...SMALL, m: 1024, n: 256, k: 512 }))).toEqual(['base']);
+  expect(tuner.records.map(({ how }) => how)).toEqual(['out of memory']);
+  expect(tuner.problems).toEqual(['NT f32 1024x256x512: no room: the base kernel is used']);
+  expect(gpu.liveBytes).toBe(0);
 });
 
 it('takes presets on software adapters, checked against float64 and not measured', async () => {
