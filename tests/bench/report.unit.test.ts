@@ -107,7 +107,6 @@ it('training is measured against what its kind of adapter allows', () => {
     'train S: dispatches': true,
     "train S: pipelines without the tuner's": true, // 40 - 12
     'train S: first step, time over that of tfjs': true, // 0.4
-    'train S: first step, CPU time over that of tfjs': true,
   });
   expect(verdicts(trainEntry(GPU))).toMatchObject({
     'train S: tokens/s over jax-js': false, // 1.6, not 8
