@@ -16,6 +16,7 @@ const ENTRIES = {
   bench: 'bench/main.ts',
   rollouts: 'bench/rollouts.ts',
   overlap: 'bench/overlap.ts',
+  variants: 'bench/variants.ts',
   steady: 'bench/steady/thousand_steps.ts',
 };
 const DAWN = join(ROOT, 'node_modules/webgpu/dist/linux-x64/dawn.node');

@@ -67,6 +67,11 @@ export class MatmulTrial {
     return gpu.guarded('kernels are compared', () => new MatmulTrial(gpu, problem, sizes));
   }
 
+  /** Operations of one product. */
+  get flops(): number {
+    return 2 * this.sizes.m * this.sizes.n * this.sizes.k;
+  }
+
   compile(variant: MatmulVariant): Promise<CompiledKernel> {
     return this.gpu.compile(variant.kernel, this.#constants(variant), 'tunerPipelines');
   }
