@@ -98,6 +98,25 @@ it('shows a line per step with rate and time left', async () => {
   expect(err).toMatch(/eval after {2}T=1 [\d.]+% {2}greedy [\d.]+%/);
 });
 
+it('--profile says what each kernel took, and the run is the same to the bit; so it is with the base kernels', async () => {
+  const short = ['--set', 'grpo.steps=2', '--set', 'eval.examples=10'];
+  const plain = await train('reverse-text', 1, ...short);
+  const { code, out, err } = await terrarium(['train', 'reverse-text', '--seed', '1', '--json', ...short, '--profile']);
+  expect(code, err).toBe(0);
+  expect(lines(out).at(-1)).toMatchObject({ event: 'done', weights_sha256: plain.weights_sha256 });
+  expect(err).toMatch(/^Profile of .*, 2 steps$/m);
+  expect(err).toMatch(
+    /^At best this adapter copies [\d.]+ [kMGT]?B\/s and multiplies matrices at [\d.]+ [kMGT]?FLOP\/s$/m,
+  );
+  expect(err).toMatch(/^matmul\w* NT mx256x64 +[\d.]+ /m);
+  process.env.TERRARIUM_TUNER_MS = '0';
+  try {
+    expect((await train('reverse-text', 1, ...short)).weights_sha256).toBe(plain.weights_sha256);
+  } finally {
+    delete process.env.TERRARIUM_TUNER_MS;
+  }
+});
+
 it('layers TOML files under --set, and prints the result and the memory it would take', async () => {
   const [a, b] = [join(scratch, 'a.toml'), join(scratch, 'b.toml')];
   writeFileSync(a, 'env = "even-digits"\nseed = 5\n[grpo]\nlr = 1e-4\nsteps = 7\n');
