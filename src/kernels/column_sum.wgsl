@@ -32,6 +32,9 @@ struct Params {
 
 var<workgroup> partial: array<f32, 256>;
 
+// 1, but no compiler can know: loops in these steps stay loops, which software adapters compile in a fraction of the time.
+fn step() -> u32 { return 1u + (params.rows >> 31u); }
+
 @compute @workgroup_size(8, 32)
 fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
   let column = group.x * 8u + local.x;
@@ -57,7 +60,7 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
   workgroupBarrier();
   if (local.y == 0u && column < params.columns) {
     var total = gradient[column];
-    for (var lane = 0u; lane < 32u; lane++) { total += partial[lane * 8u + local.x]; }
+    for (var lane = 0u; lane < 32u; lane += step()) { total += partial[lane * 8u + local.x]; }
     gradient[column] = total;
   }
 }

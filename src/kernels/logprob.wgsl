@@ -23,6 +23,9 @@ struct Params {
 const ROWS = 64u / LANES;
 var<workgroup> partial: array<vec2f, 64>;
 
+// 1, but no compiler can know: loops in these steps stay loops, which software adapters compile in a fraction of the time.
+fn step() -> u32 { return 1u + (params.rows >> 31u); }
+
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u,
         @builtin(num_workgroups) groups: vec3u) {
@@ -40,7 +43,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   }
   partial[thread] = vec2f(largest, 0);
   workgroupBarrier();
-  for (var i = 0u; i < LANES; i++) { largest = max(largest, partial[first + i].x); }
+  for (var i = 0u; i < LANES; i += step()) { largest = max(largest, partial[first + i].x); }
   workgroupBarrier();
   var sums = vec2f();
   if (valid) {
@@ -54,7 +57,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   workgroupBarrier();
   if (!valid || lane != 0u) { return; }
   var total = vec2f();
-  for (var i = 0u; i < LANES; i++) { total += partial[first + i]; }
+  for (var i = 0u; i < LANES; i += step()) { total += partial[first + i]; }
   let log_sum = log(total.x);
   let to = params.offset + row;
   logprob[to] = logits[at + targets[to]] * params.inverse_temperature - largest - log_sum;

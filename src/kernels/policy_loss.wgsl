@@ -48,6 +48,9 @@ struct Behaviour {
 var<workgroup> partial: array<array<f32, METRICS>, 64>;
 var<workgroup> ratios: array<f32, 64>;
 
+// 1, but no compiler can know: loops in these steps stay loops, which software adapters compile in a fraction of the time.
+fn step() -> u32 { return 1u + (params.sequences >> 31u); }
+
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u,
         @builtin(num_workgroups) groups: vec3u) {
@@ -68,7 +71,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
   ratios[lane] = log_ratio_sum;
   workgroupBarrier();
   log_ratio_sum = 0f;
-  for (var i = 0u; i < 64u; i++) { log_ratio_sum += ratios[i]; }
+  for (var i = 0u; i < 64u; i += step()) { log_ratio_sum += ratios[i]; }
   let sequence_ratio = exp(log_ratio_sum / tokens);
 
   var m: array<f32, METRICS>;
@@ -153,7 +156,7 @@ fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
   workgroupBarrier();
   if (lane < METRICS && valid) {
     var total = 0f;
-    for (var i = 0u; i < 64u; i++) {
+    for (var i = 0u; i < 64u; i += step()) {
       let value = partial[i][lane];
       total = select(total + value, max(total, value), lane == MAX_LOG_RATIO);
     }

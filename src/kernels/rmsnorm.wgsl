@@ -24,6 +24,9 @@ struct Params {
 const ROWS = 64u / LANES;
 var<workgroup> partial: array<f32, 64>;
 
+// 1, but no compiler can know: loops in these steps stay loops, which software adapters compile in a fraction of the time.
+fn step() -> u32 { return 1u + (params.rows >> 31u); }
+
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u,
         @builtin(num_workgroups) groups: vec3u) {
@@ -46,7 +49,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   workgroupBarrier();
   if (!valid) { return; }
   var total = 0f;
-  for (var i = 0u; i < LANES; i++) { total += partial[thread - lane + i]; }
+  for (var i = 0u; i < LANES; i += step()) { total += partial[thread - lane + i]; }
   let r = 1f / sqrt(total / f32(params.dim) + params.eps);
   if (lane == 0u) { rstd[row] = r; }
   for (var i = lane; i < params.dim; i += LANES) {

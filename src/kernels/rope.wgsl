@@ -45,6 +45,38 @@ struct Params {
 
 const HALF = HEAD_DIM / 2u;
 
+// 1, but no compiler can know: the loops stay loops, which software adapters compile in a tenth of the time.
+fn step() -> u32 { return 1u + (params.rows >> 31u); }
+
+// The head of this thread.
+var<private> from_at: u32;
+var<private> turns: bool;
+var<private> angle: u32;
+#if QK_NORM
+var<private> norm: u32;
+var<private> r: f32;
+#endif
+
+// Its elements i and i + HALF, normalised and turned; those of v as they are.
+fn pair(i: u32) -> vec2f {
+  var v = vec2f(qkv[from_at + i], qkv[from_at + i + HALF]);
+  if (turns) {
+#if QK_NORM
+    v = vec2f(norms[norm + i] * (v.x * r), norms[norm + i + HALF] * (v.y * r));
+#endif
+    let t = table[angle + i];
+    v = vec2f(v.x * t.x - v.y * t.y, v.y * t.x + v.x * t.y);
+  }
+  return v;
+}
+
+#if HALF_CACHE
+fn element(i: u32) -> f32 {
+  let v = pair(i % HALF);
+  return select(v.x, v.y, i >= HALF);
+}
+#endif
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let rotated = params.q_heads + params.kv_heads;
@@ -66,49 +98,51 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 #else
   let position = positions[row];
 #endif
-  var v: array<f32, HEAD_DIM>;
-  let source_at = (row * stored + head) * HEAD_DIM;
-  for (var i = 0u; i < HEAD_DIM; i++) { v[i] = qkv[source_at + i]; }
-
-  if (head < rotated) {
+  from_at = (row * stored + head) * HEAD_DIM;
+  turns = head < rotated;
+  angle = position * HALF;
 #if QK_NORM
+  if (turns) {
     var sum = 0f;
-    for (var i = 0u; i < HEAD_DIM; i++) { sum = fma(v[i], v[i], sum); }
-    let r = 1f / sqrt(sum / f32(HEAD_DIM) + params.eps);
-    let norm = select(0u, NORM_STRIDE, head >= params.q_heads);
-    for (var i = 0u; i < HEAD_DIM; i++) { v[i] = norms[norm + i] * (v[i] * r); }
+    for (var i = 0u; i < HEAD_DIM; i += step()) {
+      let v = qkv[from_at + i];
+      sum = fma(v, v, sum);
+    }
+    r = 1f / sqrt(sum / f32(HEAD_DIM) + params.eps);
+    norm = select(0u, NORM_STRIDE, head >= params.q_heads);
 #if CACHE
 #else
     rstd[row * rotated + head] = r;
 #endif
-#endif
-    let angle = position * HALF;
-    for (var i = 0u; i < HALF; i++) {
-      let t = table[angle + i];
-      let a = v[i];
-      let b = v[i + HALF];
-      v[i] = a * t.x - b * t.y;
-      v[i + HALF] = b * t.x + a * t.y;
-    }
   }
+#endif
 
 #if CACHE
-  if (head < params.q_heads) {
-    let to = (row * params.q_heads + head) * HEAD_DIM;
-    for (var i = 0u; i < HEAD_DIM; i++) { qk[to + i] = v[i]; }
+  if (head >= params.q_heads) {
+    let page = page_table[row_place[row].x * params.pages_per_slot + position / PAGE];
+    let is_value = u32(!turns);
+    let kv_head = head - params.q_heads - is_value * params.kv_heads;
+    let to = (((page * 2u + is_value) * PAGE + position % PAGE) * params.kv_heads + kv_head) * HEAD_DIM;
+#if HALF_CACHE
+    for (var i = 0u; i < HALF; i += step()) {
+      cache[to / 2u + i] = pack2x16float(vec2f(element(2u * i), element(2u * i + 1u)));
+    }
+#else
+    for (var i = 0u; i < HALF; i += step()) {
+      let v = pair(i);
+      cache[to + i] = v.x;
+      cache[to + i + HALF] = v.y;
+    }
+#endif
     return;
   }
-  let page = page_table[row_place[row].x * params.pages_per_slot + position / PAGE];
-  let is_value = u32(head >= rotated);
-  let kv_head = head - params.q_heads - is_value * params.kv_heads;
-  let to = (((page * 2u + is_value) * PAGE + position % PAGE) * params.kv_heads + kv_head) * HEAD_DIM;
-#if HALF_CACHE
-  for (var i = 0u; i < HALF; i++) { cache[to / 2u + i] = pack2x16float(vec2f(v[2u * i], v[2u * i + 1u])); }
-#else
-  for (var i = 0u; i < HEAD_DIM; i++) { cache[to + i] = v[i]; }
-#endif
+  let to = (row * params.q_heads + head) * HEAD_DIM;
 #else
   let to = (row * rotated + head) * HEAD_DIM;
-  for (var i = 0u; i < HEAD_DIM; i++) { qk[to + i] = v[i]; }
 #endif
+  for (var i = 0u; i < HALF; i += step()) {
+    let v = pair(i);
+    qk[to + i] = v.x;
+    qk[to + i + HALF] = v.y;
+  }
 }

@@ -23,6 +23,9 @@ struct Params {
 
 const HALF = HEAD_DIM / 2u;
 
+// As in rope.wgsl: 1, but no compiler can know.
+fn step() -> u32 { return 1u + (params.rows >> 31u); }
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let rotated = params.q_heads + params.kv_heads;
@@ -31,29 +34,30 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let head = thread % rotated;
   if (row >= params.rows) { return; }
 
-  var g: array<f32, HEAD_DIM>;
-  let source_at = (row * rotated + head) * HEAD_DIM;
+  let from_at = (row * rotated + head) * HEAD_DIM;
   let to = (row * (rotated + params.kv_heads) + head) * HEAD_DIM;
   let angle = positions[row] * HALF;
-  for (var i = 0u; i < HALF; i++) {
+  for (var i = 0u; i < HALF; i += step()) {
     let t = table[angle + i];
-    let a = dqk[source_at + i];
-    let b = dqk[source_at + i + HALF];
-    g[i] = a * t.x + b * t.y;
-    g[i + HALF] = b * t.x - a * t.y;
+    let a = dqk[from_at + i];
+    let b = dqk[from_at + i + HALF];
+    let turned = vec2f(a * t.x + b * t.y, b * t.x - a * t.y);
+#if QK_NORM
+    dqk[from_at + i] = turned.x;
+    dqk[from_at + i + HALF] = turned.y;
+#else
+    dqkv[to + i] = turned.x;
+    dqkv[to + i + HALF] = turned.y;
+#endif
   }
 #if QK_NORM
   let norm = select(0u, NORM_STRIDE, head >= params.q_heads);
   let r = rstd[row * rotated + head];
   var sum = 0f;
-  for (var i = 0u; i < HEAD_DIM; i++) {
-    dqk[source_at + i] = g[i];
-    g[i] *= norms[norm + i];
-    sum = fma(g[i], qkv[to + i], sum);
-  }
+  for (var i = 0u; i < HEAD_DIM; i += step()) { sum = fma(dqk[from_at + i] * norms[norm + i], qkv[to + i], sum); }
   let scale = sum * r * r * r / f32(HEAD_DIM);
-  for (var i = 0u; i < HEAD_DIM; i++) { dqkv[to + i] = r * g[i] - qkv[to + i] * scale; }
-#else
-  for (var i = 0u; i < HEAD_DIM; i++) { dqkv[to + i] = g[i]; }
+  for (var i = 0u; i < HEAD_DIM; i += step()) {
+    dqkv[to + i] = r * (dqk[from_at + i] * norms[norm + i]) - qkv[to + i] * scale;
+  }
 #endif
 }
