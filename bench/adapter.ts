@@ -40,8 +40,3 @@ export function chooseAdapter(
   if (manifest === undefined) throw new Error(`--adapter ${choice}: there is no ${places.join(', no ')}`);
   env.VK_ICD_FILENAMES = manifest;
 }
-
-/** Whether a CPU does the adapter's work: arithmetic bounds everything then, and the process's CPU time is the GPU's. */
-export function isSoftware(adapterName: string): boolean {
-  return /llvmpipe|lavapipe|swiftshader|software/i.test(adapterName);
-}

@@ -1,5 +1,5 @@
 /** @file What the benchmark is to show, as far as a file of results can tell. Nothing here fails a run. */
-import { isSoftware } from './adapter';
+import { isSoftware } from '../src/kernels';
 import type { Entry } from './entry';
 import type { TrainReport } from './train/report';
 

@@ -11,6 +11,7 @@ import type { Recorder, Value } from './program';
 import { tiles, valueOf } from './program';
 import type { Heads, PagedCache } from './rope';
 import { PAGE } from './rope';
+import { isSoftware } from './software';
 import { bytesOf } from './tensor';
 import type { Tensor } from './tensor';
 
@@ -39,16 +40,23 @@ export interface AttentionOptions extends Heads {
   pairs: () => number;
 }
 
-const common = ({ tokens, qHeads, kvHeads, headDim }: Heads & { tokens: Value }) => ({
+/** What head_vector.wgsl asks for. */
+const vector = ({ gpu }: Recorder, headDim: number) => ({
+  HEAD_DIM: headDim,
+  VEC: Number(headDim % 4 === 0),
+  ROLLED: Number(isSoftware(gpu.adapterName)),
+});
+
+const common = (record: Recorder, { tokens, qHeads, kvHeads, headDim }: Heads & { tokens: Value }) => ({
   params: { tokens, q_heads: qHeads, kv_heads: kvHeads, scale: headDim ** -0.5 },
-  constants: { HEAD_DIM: headDim, VEC: Number(headDim % 4 === 0) },
+  constants: vector(record, headDim),
 });
 
 /** out = softmax(q k^T / sqrt(headDim)) v within each sequence, causal. */
 export function attention(record: Recorder, options: AttentionOptions): void {
   const { qk, qkv, sequenceBegin, out, lse, tokens, pairs, qHeads, headDim } = options;
   record.dispatch(attentionKernel, {
-    ...common(options),
+    ...common(record, options),
     bindings: { qk, qkv, sequence_begin: sequenceBegin, out, lse },
     workgroups: () => [tiles(valueOf(tokens), 64), qHeads],
     flops: () => 4 * pairs() * qHeads * headDim,
@@ -73,13 +81,13 @@ export function attentionBackward(record: Recorder, options: AttentionBackwardOp
   const { qk, qkv, sequenceBegin, sequenceEnd, out, lse, dout, dqk, dqkv, delta } = options;
   const { tokens, pairs, qHeads, kvHeads, headDim } = options;
   record.dispatch(backwardQKernel, {
-    ...common(options),
+    ...common(record, options),
     bindings: { qk, qkv, sequence_begin: sequenceBegin, out, lse, dout, dqk, delta },
     workgroups: () => [tiles(valueOf(tokens), 64), qHeads],
     flops: () => 6 * pairs() * qHeads * headDim,
   });
   record.dispatch(backwardKvKernel, {
-    ...common(options),
+    ...common(record, options),
     bindings: { qk, qkv, sequence_end: sequenceEnd, lse, delta, dout, dqk, dqkv },
     workgroups: () => [tiles(valueOf(tokens), 64), kvHeads],
     flops: () => 8 * pairs() * qHeads * headDim,
@@ -106,10 +114,9 @@ export function pagedAttention(record: Recorder, options: PagedAttentionOptions)
     bindings: { live, q, cache, row_place: rowPlace, page_table: pageTable, out },
     params: { rows, q_heads: qHeads, kv_heads: kvHeads, pages_per_slot: pagesPerSlot, scale: headDim ** -0.5 },
     constants: {
-      HEAD_DIM: headDim,
       PAGE,
       HALF_CACHE: Number(cache.dtype === 'f16'),
-      ...(isShort && { VEC: Number(headDim % 4 === 0) }),
+      ...(isShort ? vector(record, headDim) : { HEAD_DIM: headDim }),
     },
     workgroups: () => [isShort ? tiles(valueOf(rows), 64) : valueOf(rows), qHeads],
     // How long each row's context is only the GPU knows: at most all that its slot may hold.

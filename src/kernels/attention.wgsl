@@ -25,7 +25,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let stored = rotated + params.kv_heads;
 
   var q: array<V, N>;
-  for (var i = 0u; i < N; i++) { q[i] = qk[(token * rotated + head) * N + i]; }
+  for (var i = 0u; i < N; i += one(params.tokens)) { put(&q, i, qk[(token * rotated + head) * N + i]); }
   var sum: array<V, N>;
   var largest = -3e38f;
   var total = 0f;
@@ -43,6 +43,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     largest = next;
   }
   let inverse = 1f / total;
-  for (var i = 0u; i < N; i++) { out[(token * params.q_heads + head) * N + i] = sum[i] * inverse; }
+  for (var i = 0u; i < N; i += one(params.tokens)) { out[(token * params.q_heads + head) * N + i] = take(&sum, i) * inverse; }
   lse[token * params.q_heads + head] = largest + log(total);
 }

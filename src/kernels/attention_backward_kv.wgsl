@@ -27,9 +27,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var v: array<V, N>;
   var dk: array<V, N>;
   var dv: array<V, N>;
-  for (var i = 0u; i < N; i++) {
-    k[i] = qk[k_at + i];
-    v[i] = qkv[v_at + i];
+  for (var i = 0u; i < N; i += one(params.tokens)) {
+    put(&k, i, qk[k_at + i]);
+    put(&v, i, qkv[v_at + i]);
   }
   let end = sequence_end[token];
   for (var query = token; query < end; query++) {
@@ -50,8 +50,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       }
     }
   }
-  for (var i = 0u; i < N; i++) {
-    dqk[k_at + i] = dk[i];
-    dqkv[v_at + i] = dv[i];
+  for (var i = 0u; i < N; i += one(params.tokens)) {
+    dqk[k_at + i] = take(&dk, i);
+    dqkv[v_at + i] = take(&dv, i);
   }
 }

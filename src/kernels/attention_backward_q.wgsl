@@ -26,10 +26,11 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var g: array<V, N>;
   var dq: array<V, N>;
   var d = 0f;
-  for (var i = 0u; i < N; i++) {
-    q[i] = qk[(token * rotated + head) * N + i];
-    g[i] = dout[row * N + i];
-    d = product(g[i], out[row * N + i], d);
+  for (var i = 0u; i < N; i += one(params.tokens)) {
+    let gradient = dout[row * N + i];
+    put(&q, i, qk[(token * rotated + head) * N + i]);
+    put(&g, i, gradient);
+    d = product(gradient, out[row * N + i], d);
   }
   delta[row] = d;
   let log_sum = lse[row];
@@ -45,5 +46,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let ds = exp(score * params.scale - log_sum) * (dp - d) * params.scale;
     for (var i = 0u; i < N; i++) { dq[i] += ds * qk[k_at + i]; }
   }
-  for (var i = 0u; i < N; i++) { dqk[(token * rotated + head) * N + i] = dq[i]; }
+  for (var i = 0u; i < N; i += one(params.tokens)) { dqk[(token * rotated + head) * N + i] = take(&dq, i); }
 }

@@ -50,7 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let keys = place.y + 1u;
 
   var query: array<V, N>;
-  for (var i = 0u; i < N; i++) { query[i] = q[(row * params.q_heads + head) * N + i]; }
+  for (var i = 0u; i < N; i += one(params.rows)) { put(&query, i, q[(row * params.q_heads + head) * N + i]); }
   var sum: array<V, N>;
   var largest = -3e38f;
   var total = 0f;
@@ -71,5 +71,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
   }
   let inverse = 1f / total;
-  for (var i = 0u; i < N; i++) { out[(row * params.q_heads + head) * N + i] = sum[i] * inverse; }
+  for (var i = 0u; i < N; i += one(params.rows)) { out[(row * params.q_heads + head) * N + i] = take(&sum, i) * inverse; }
 }

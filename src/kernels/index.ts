@@ -16,6 +16,7 @@ export * from './program';
 export * from './rmsnorm';
 export * from './rope';
 export * from './sample';
+export * from './software';
 export * from './swiglu';
 export * from './tensor';
 export * from './tuner';

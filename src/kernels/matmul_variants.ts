@@ -7,6 +7,7 @@ import operands from './matmul_operands.wgsl?raw';
 import registersSource from './matmul_registers.wgsl?raw';
 import splitSource from './matmul_split.wgsl?raw';
 import tiledSource from './matmul_tiled.wgsl?raw';
+import { isLavapipe, isSoftware } from './software';
 import type { DType } from './tensor';
 import type { MatmulProblem, MatmulVariant } from './tuner';
 
@@ -151,11 +152,11 @@ export function isPromising(variant: MatmulVariant, { n, k }: MatmulProblem, row
  * @returns the variant's name; undefined for any other adapter
  */
 export function presetFor(adapterName: string, { layout, storage }: MatmulProblem, rows: number): string | undefined {
-  if (/llvmpipe/.test(adapterName)) {
+  if (isLavapipe(adapterName)) {
     if (rows < 4 && layout === 'NT') return 'lanes 8 by 1';
     if (rows < 8) return 'lanes 8 by 4';
     return storage === 'f32' ? 'lanes 8 by 16, single' : 'lanes 8 by 16';
   }
-  if (/swiftshader|basic render/i.test(adapterName)) return BASE_MATMUL.name;
+  if (isSoftware(adapterName)) return BASE_MATMUL.name;
   return undefined;
 }

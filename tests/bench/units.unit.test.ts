@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
-import { isSoftware, chooseAdapter } from '../../bench/adapter';
+import { chooseAdapter } from '../../bench/adapter';
 import { PARTS, PEERS, UsageError, parseOptions } from '../../bench/options';
 import type { BenchOptions } from '../../bench/options';
 import { argumentsOf, unitsOf } from '../../bench/units';
+import { isSoftware } from '../../src/kernels';
 
 const parse = (...args: string[]) => parseOptions(args) as BenchOptions;
 
