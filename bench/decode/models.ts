@@ -23,8 +23,8 @@ export const DECODE_CONFIGS: Readonly<Record<string, DecodeConfig>> = {
   'SmolLM2-135M': {
     name: 'SmolLM2-135M',
     model: SMOLLM2,
-    promptTokens: 32,
-    newTokens: 16,
+    promptTokens: 8,
+    newTokens: 8,
     rollouts: 32,
     rounds: 3,
   },
