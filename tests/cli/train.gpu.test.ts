@@ -99,7 +99,7 @@ it('shows a line per step with rate and time left', async () => {
 });
 
 it('--profile says what each kernel took, and the run is the same to the bit; so it is with the base kernels', async () => {
-  const short = ['--set', 'grpo.steps=2', '--set', 'eval.examples=10'];
+  const short = ['grpo.steps=2', 'grpo.warmup_steps=0', 'eval.examples=10'].flatMap((each) => ['--set', each]);
   const plain = await train('reverse-text', 1, ...short);
   const { code, out, err } = await terrarium(['train', 'reverse-text', '--seed', '1', '--json', ...short, '--profile']);
   expect(code, err).toBe(0);
