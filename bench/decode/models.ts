@@ -1,7 +1,7 @@
 /** @file What is decoded: shapes, prompts and lengths. Weights are random, since only the work counts. */
 import type { ModelConfig } from '../../src/model';
 import { Random, deriveKey } from '../../src/random';
-import { MODELS } from '../scale/models';
+import { configOf } from '../scale/models';
 import { CONFIGS as TRAIN_CONFIGS } from '../train/configs';
 
 export interface DecodeConfig {
@@ -15,7 +15,7 @@ export interface DecodeConfig {
 }
 
 /** As published, but for its context, which decides the size of rotary tables alone. */
-const SMOLLM2: ModelConfig = { ...MODELS.find(({ name }) => name === 'SmolLM2-135M')!.config, maxPositions: 256 };
+const SMOLLM2: ModelConfig = { ...configOf('SmolLM2-135M'), maxPositions: 256 };
 
 export const DECODE_CONFIGS: Readonly<Record<string, DecodeConfig>> = {
   XS: { name: 'XS', model: TRAIN_CONFIGS.S!.model, promptTokens: 8, newTokens: 6, rollouts: 4, rounds: 1 },

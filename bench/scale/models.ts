@@ -65,3 +65,10 @@ export const MODELS: readonly NamedModel[] = [
     },
   },
 ];
+
+/** @throws Error for a model that is not in the list */
+export function configOf(wanted: string): ModelConfig {
+  const model = MODELS.find(({ name }) => name === wanted);
+  if (!model) throw new Error(`no shape of ${wanted}; there are ${MODELS.map(({ name }) => name).join(', ')}`);
+  return model.config;
+}
